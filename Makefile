@@ -1,0 +1,50 @@
+# Every target does its own set-up from requirements.lock; a second call starts in seconds.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup run demo test lint lock bench accuracy chaos clean
+.DEFAULT_GOAL := help
+
+help:  ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(STAMP)  ## Make the .venv from the lock file
+
+run: $(STAMP)  ## Serve on http://127.0.0.1:8321
+	$(BIN)/socast serve --open
+
+demo: $(STAMP)  ## See it all happen on this machine (ONCE=1 exits after the table)
+	$(BIN)/socast demo $(if $(ONCE),--once)
+
+test: $(STAMP)  ## Run the tests in parallel
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: $(STAMP)  ## Linters, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)  ## Performance table: ingest, predict, plan
+	$(BIN)/python -m tests.bench $(ARGS)
+
+accuracy: $(STAMP)  ## Accuracy table of all learners on all traces
+	$(BIN)/python -m tests.accuracy $(ARGS)
+
+chaos: $(STAMP)  ## Fifty kill -9 rounds under load on both databases
+	$(BIN)/python -m pytest -n 0 tests/chaos --rounds 50 $(ARGS)
+
+lock: $(STAMP)  ## Renew requirements.lock from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--group dev --output-file requirements.lock pyproject.toml
+
+clean:  ## Remove everything that was built
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The socast service: API, use cases, store, planning and command line."""

@@ -1,0 +1,1 @@
+"""Partition planning: strategies, the timeline simulator and scoring; pure, asks only predictors."""

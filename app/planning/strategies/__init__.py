@@ -1,0 +1,1 @@
+"""Strategies, one small module each, discovered by being here."""

@@ -1,0 +1,1 @@
+"""Use cases, one a module: they decide; only the store queries."""

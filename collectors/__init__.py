@@ -1,0 +1,1 @@
+"""What runs beside a device: agent, spool, runners, load regimes, importers."""

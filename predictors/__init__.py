@@ -1,0 +1,1 @@
+"""The domain core: operator graphs, features, learners, intervals and evaluation; pure maths on given bytes."""

@@ -1,0 +1,1 @@
+"""Published predictors as learners, each a small faithful implementation with its source."""
