@@ -19,7 +19,11 @@ class SocastError(Exception):
     title: ClassVar[str] = "Internal error"
 
     def __init__(
-        self, detail: str | None = None, *, faults: tuple[Fault, ...] = (), headers: dict[str, str] | None = None
+        self,
+        detail: str | None = None,
+        *,
+        faults: tuple[Fault, ...] = (),
+        headers: dict[str, str] | None = None,
     ) -> None:
         self.detail = detail if detail is not None else (type(self).__doc__ or self.title)
         self.faults = faults
@@ -61,7 +65,7 @@ class UnauthorizedError(SocastError):
 
 
 class ForbiddenError(SocastError):
-    """This key's role or device does not allow that."""
+    """The key's role or device does not allow that."""
 
     status = 403
     title = "Forbidden"

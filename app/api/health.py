@@ -1,0 +1,33 @@
+"""`/healthz`, `/readyz` and `/metrics`: for whoever runs the service; no key needed."""
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app.api.dependencies import DatabaseDep
+from app.errors import UnavailableError
+from app.services.health import readiness_fault
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Say that the process is alive."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+def readyz(request: Request, database: DatabaseDep) -> dict[str, str]:
+    """Say whether the database is migrated and measurements are taken in."""
+    if request.app.state.draining.is_set():
+        raise UnavailableError("The server is shutting down.")
+    fault = readiness_fault(database)
+    if fault is not None:
+        raise UnavailableError(fault)
+    return {"status": "ready"}
+
+
+@router.get("/metrics", response_class=Response)
+def metrics() -> Response:
+    """Return the metrics in Prometheus' text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,57 @@
+"""The application: assembles settings, database, services and every router of `app.api`."""
+
+import importlib
+import pkgutil
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+
+import app.api
+from app.api import problems
+from app.api.middleware import Observed
+from app.services.database import open_migrated
+from app.services.ingest import Ingest
+from app.settings import Settings
+from app.store.measurements import MeasurementWriter
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the service; its database opens when it starts and closes when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(service: FastAPI) -> AsyncIterator[None]:
+        database = open_migrated(settings)
+        writer = MeasurementWriter(database.dialect, partition_days=settings.partition_days)
+        ingest = Ingest(database, writer, queue_bytes=settings.queue_bytes)
+        ingest.start()
+        service.state.database = database
+        service.state.ingest = ingest
+        try:
+            yield
+        finally:
+            service.state.draining.set()
+            ingest.close()
+            database.dispose()
+
+    service = FastAPI(
+        title="socast", version=version("socast"), lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    service.state.settings = settings
+    service.state.draining = threading.Event()
+    problems.install(service)
+    for router in routers():
+        service.include_router(router)
+    service.add_middleware(Observed)
+    return service
+
+
+def routers() -> list[APIRouter]:
+    """Return the router of every module of `app.api` that has one."""
+    modules = (
+        importlib.import_module(f"app.api.{name}")
+        for name in sorted(info.name for info in pkgutil.iter_modules(app.api.__path__))
+    )
+    return [module.router for module in modules if hasattr(module, "router")]

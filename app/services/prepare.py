@@ -1,0 +1,238 @@
+"""Turn the body of a batch into columns ready to be stored, rejecting faulty parts one by one."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import msgspec
+import numpy as np
+
+from app.errors import Fault, InvalidRequestError, MalformedBodyError
+from app.schemas import measurements as wire
+from app.store.batch import Batch, DeviceRecord, ProcessorRecord, RunRecord, TransferRecord
+from predictors.graph import Operator
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+CACHED_OPERATORS: Final = 20_000
+
+T = TypeVar("T")
+
+_envelopes = msgspec.json.Decoder(wire.Envelope)
+_devices = msgspec.json.Decoder(wire.Device)
+_operators = msgspec.json.Decoder(wire.Operator)
+_runs = msgspec.json.Decoder(wire.RunDecoded)
+_transfers = msgspec.json.Decoder(wire.TransferDecoded)
+_sorted = msgspec.json.Encoder(order="sorted")
+_operator_by_bytes: dict[bytes, Operator] = {}
+
+
+def prepare(body: bytes) -> tuple[Batch, list[Fault]]:
+    """Decode and check one batch; return what can be stored and the faults of what cannot.
+
+    Raises `MalformedBodyError` when the body is no JSON, `InvalidRequestError` when the batch or its device
+    is faulty as a whole.
+    """
+    envelope = _decode_envelope(body)
+    faults: list[Fault] = []
+    batch = Batch(envelope.batch_id, _device(envelope.device))
+    _add_operators(batch, envelope.operators, faults)
+    _add_runs(batch, envelope.runs, faults)
+    _add_transfers(batch, envelope.transfers, faults)
+    return batch, faults
+
+
+def _decode_envelope(body: bytes) -> wire.Envelope:
+    try:
+        return _envelopes.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError(faults=(_fault("", error),)) from error
+    except msgspec.DecodeError as error:
+        repaired = _without_nan(body)
+        if repaired is None:
+            raise MalformedBodyError(f"The body is not JSON: {error}.") from error
+        return _decode_envelope(repaired)
+    except UnicodeDecodeError as error:
+        raise MalformedBodyError("The body is not UTF-8.") from error
+
+
+def _without_nan(body: bytes) -> bytes | None:
+    """Quote the NaN and Infinity that some encoders write, so that only the runs that hold them fail."""
+    found = False
+
+    def quote(constant: str) -> str:
+        nonlocal found
+        found = True
+        return constant
+
+    try:
+        value = json.loads(body, parse_constant=quote)
+    except (ValueError, RecursionError):
+        return None
+    return msgspec.json.encode(value) if found else None
+
+
+def _device(raw: msgspec.Raw) -> DeviceRecord:
+    try:
+        device = _devices.decode(raw)
+    except msgspec.DecodeError as error:
+        raise InvalidRequestError(faults=(_fault("/device", error),)) from error
+    return DeviceRecord(
+        device_id=device.device_id,
+        model=device.model,
+        soc=device.soc,
+        os=device.os,
+        drivers=_sorted.encode(device.drivers).decode(),
+        processors=tuple(
+            ProcessorRecord.declared(p.name, p.kind, p.threads, p.resources, p.unsupported)
+            for p in device.processors
+        ),
+    )
+
+
+def _add_operators(batch: Batch, raws: list[msgspec.Raw], faults: list[Fault]) -> None:
+    for index, raw in enumerate(raws):
+        key = bytes(raw)
+        operator = _operator_by_bytes.get(key)
+        if operator is None:
+            record = _decode_part(_operators.decode, raw, f"/operators/{index}", faults)
+            if record is not None:
+                operator = _intern(key, record)
+        batch.operators.append(operator)
+
+
+def _intern(key: bytes, record: wire.Operator) -> Operator:
+    if len(_operator_by_bytes) >= CACHED_OPERATORS:
+        _operator_by_bytes.clear()
+    operator = Operator(
+        op_type=record.op_type,
+        inputs=tuple(map(tuple, record.inputs)),
+        outputs=tuple(map(tuple, record.outputs)),
+        dtype=record.dtype,
+        attributes=record.attributes,  # type: ignore[arg-type]
+    )
+    _operator_by_bytes[key] = operator
+    return operator
+
+
+def _add_runs(batch: Batch, raws: list[msgspec.Raw], faults: list[Fault]) -> None:
+    operators = batch.operators
+    broken = {index for index, operator in enumerate(operators) if operator is None}
+    operator_index: list[int] = []
+    latency_us: list[float] = []
+    for index, raw in enumerate(raws):
+        run = _decode_part(_runs.decode, raw, f"/runs/{index}", faults)
+        if run is None:
+            continue
+        fault = _inconsistency(run, len(operators), broken)
+        if fault is not None:
+            faults.append(Fault(f"/runs/{index}{fault.pointer}", fault.detail))
+            continue
+        operator_index += run.operators
+        latency_us += run.latency_us
+        batch.runs.append(
+            RunRecord(
+                run_uuid=run.run_id,
+                started_at_us=(run.started_at - EPOCH) // MICROSECOND,
+                processor=run.processor,
+                framework=run.framework,
+                model_name=run.model.name,
+                model_digest=run.model.digest or "",
+                condition=run.condition,
+                context=_context(batch, run.context),
+                profiled=run.profiled,
+                calibration=run.calibration,
+                total_ns=round(run.total_us * 1000),
+                energy_mj=run.energy_mj,
+                inclusion_probability=None if run.inclusion_probability == 1.0 else run.inclusion_probability,
+                length=len(run.operators),
+                ran_on=_fall_backs(run.ran_on, run.processor),
+            )
+        )
+    batch.operator_index = np.array(operator_index, dtype=np.int64)
+    batch.latency_ns = np.rint(np.array(latency_us, dtype=np.float64) * 1000).astype(np.int64)
+
+
+def _inconsistency(run: wire.RunDecoded, n_operators: int, broken: set[int]) -> Fault | None:
+    if len(run.latency_us) != len(run.operators):
+        return Fault("/latency_us", f"{len(run.latency_us)} latencies for {len(run.operators)} operators")
+    if run.ran_on is not None and len(run.ran_on) != len(run.operators):
+        return Fault("/ran_on", f"{len(run.ran_on)} places for {len(run.operators)} operators")
+    if run.operators and max(run.operators) >= n_operators:
+        position, value = next((p, v) for p, v in enumerate(run.operators) if v >= n_operators)
+        return Fault(f"/operators/{position}", f"index {value}, but the batch has {n_operators} operators")
+    if broken and not broken.isdisjoint(run.operators):
+        position, value = next((p, v) for p, v in enumerate(run.operators) if v in broken)
+        return Fault(f"/operators/{position}", f"operator {value} of the batch is faulty itself")
+    return None
+
+
+def _add_transfers(batch: Batch, raws: list[msgspec.Raw], faults: list[Fault]) -> None:
+    for index, raw in enumerate(raws):
+        transfer = _decode_part(_transfers.decode, raw, f"/transfers/{index}", faults)
+        if transfer is None:
+            continue
+        batch.transfers.append(
+            TransferRecord(
+                transfer_uuid=transfer.transfer_id,
+                started_at_us=(transfer.started_at - EPOCH) // MICROSECOND,
+                source=transfer.source,
+                target=transfer.target,
+                size_bytes=transfer.size_bytes,
+                latency_ns=round(transfer.latency_us * 1000),
+                context=_context(batch, transfer.context),
+            )
+        )
+
+
+def _context(batch: Batch, fields: wire.ContextFields | None) -> str:
+    """Return the context as JSON text with sorted keys; clamp shares, drop nulls."""
+    if not fields:
+        return "{}"
+    for name in wire.SHARES:
+        value = fields.get(name)
+        if value is not None and not 0.0 <= value <= 1.0:
+            fields[name] = 0.0 if value < 0.0 else 1.0
+            batch.clamped += 1
+    if None in fields.values():
+        fields = {name: value for name, value in fields.items() if value is not None}
+    return _sorted.encode(fields).decode()
+
+
+def _fall_backs(ran_on: list[str] | None, processor: str) -> list[tuple[int, str]] | None:
+    """Return the positions that ran elsewhere than the run itself."""
+    if ran_on is None:
+        return None
+    return [(position, place) for position, place in enumerate(ran_on) if place != processor] or None
+
+
+def _decode_part(
+    decode: Callable[[msgspec.Raw], T], raw: msgspec.Raw, pointer: str, faults: list[Fault]
+) -> T | None:
+    try:
+        return decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        faults.append(_fault(pointer, error))
+        return None
+
+
+_PATH: Final = re.compile(r" - at `\$(?P<path>.*)`$")
+_STEP: Final = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
+
+
+def _fault(prefix: str, error: Exception) -> Fault:
+    """Translate msgspec's `… - at `$.latency_us[3]`` into a JSON pointer and a message."""
+    message = str(error)
+    found = _PATH.search(message)
+    if found is None:
+        return Fault(prefix, message)
+    return Fault(prefix + "".join(_pointer_steps(found["path"])), message[: found.start()])
+
+
+def _pointer_steps(path: str) -> Iterable[str]:
+    for step in _STEP.finditer(path):
+        text: Any = step["name"] if step["name"] is not None else step["index"]
+        if text != "...":
+            yield "/" + text.replace("~", "~0").replace("/", "~1")

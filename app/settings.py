@@ -1,0 +1,50 @@
+"""Settings of the service: environment variables `SOCAST_…`, each also an option of the command line."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; defaults suit one machine with embedded SQLite."""
+
+    model_config = SettingsConfigDict(env_prefix="SOCAST_", extra="ignore", frozen=True)
+
+    database: str = Field(
+        default="sqlite:///socast.db", description="SQLAlchemy URL: `sqlite:///FILE` or `postgresql://…`."
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8321, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    open: bool = Field(
+        default=False, description="Run without keys and rate limits; only on a loopback address."
+    )
+    no_learner: bool = Field(default=False, description="Do not run the learner beside the server.")
+    shutdown_grace_s: int = Field(
+        default=10, ge=1, description="How long requests in flight may take to finish on shutdown."
+    )
+
+    sqlite_synchronous: Literal["FULL", "NORMAL"] = Field(
+        default="FULL", description="SQLite only. NORMAL may lose the last answered batches when power fails."
+    )
+    partition_days: int = Field(
+        default=7, ge=1, le=366, description="PostgreSQL only: days of receipt in one partition."
+    )
+
+    max_body_bytes: int = Field(default=16 * 2**20, ge=1024, description="Largest request body as sent.")
+    max_decoded_bytes: int = Field(
+        default=64 * 2**20, ge=1024, description="Largest request body after decompression."
+    )
+    queue_bytes: int = Field(
+        default=64 * 2**20,
+        ge=1024,
+        description="Decoded measurements that may wait for the writer before 429.",
+    )
+    rate_limit: str = Field(
+        default="100/second", description="Requests that each key may make (`limits` notation)."
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level to log."
+    )
+    log_format: Literal["console", "json"] = Field(default="console", description="How log lines look.")

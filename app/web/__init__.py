@@ -1,0 +1,1 @@
+"""Pages: translate what services answer into HTML, decide nothing."""
