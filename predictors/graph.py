@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 Shape = tuple[int, ...]
 AttributeValue = bool | int | float | str | list[int] | list[float] | list[str]
@@ -52,17 +53,32 @@ class Operator:
     dtype: str = "float32"
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict, hash=False)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object, the form that the wire uses too."""
+        return {
+            "op_type": self.op_type,
+            "inputs": [list(shape) for shape in self.inputs],
+            "outputs": [list(shape) for shape in self.outputs],
+            "dtype": self.dtype,
+            "attributes": dict(self.attributes),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Operator":
+        """Return the operator that `to_json` wrote."""
+        return cls(
+            data["op_type"],
+            tuple(tuple(shape) for shape in data["inputs"]),
+            tuple(tuple(shape) for shape in data["outputs"]),
+            data["dtype"],
+            data["attributes"],
+        )
+
     @cached_property
     def canonical(self) -> str:
         """The canonical JSON text: sorted keys, no white space."""
         return json.dumps(
-            {
-                "op_type": self.op_type,
-                "inputs": self.inputs,
-                "outputs": self.outputs,
-                "dtype": self.dtype,
-                "attributes": dict(self.attributes),
-            },
+            self.to_json(),
             sort_keys=True,
             separators=(",", ":"),
         )
@@ -75,12 +91,16 @@ class Operator:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named value of a graph; `constant` for weights and other initialisers."""
+    """A named value of a graph; `constant` for weights and other initialisers.
+
+    `content` is a digest of a small constant's value (what elimination of equal expressions goes by).
+    """
 
     name: str
     shape: Shape
     dtype: str
     constant: bool = False
+    content: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -133,3 +153,42 @@ class ModelGraph:
             for earlier in before:
                 followers[earlier].append(index)
         return tuple(tuple(indexes) for indexes in followers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object that holds the whole graph; equal operators are written once."""
+        distinct = {node.operator.canonical: node.operator for node in self.nodes}
+        index = {canonical: place for place, canonical in enumerate(distinct)}
+        return {
+            "name": self.name,
+            "digest": self.digest,
+            "operators": [operator.to_json() for operator in distinct.values()],
+            "nodes": [
+                [node.name, index[node.operator.canonical], list(node.inputs), list(node.outputs)]
+                for node in self.nodes
+            ],
+            "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+            "tensors": [
+                [tensor.name, list(tensor.shape), tensor.dtype, tensor.constant, tensor.content]
+                for tensor in self.tensors.values()
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ModelGraph":
+        """Return the graph that `to_json` wrote."""
+        operators = [Operator.from_json(item) for item in data["operators"]]
+        return cls(
+            name=data["name"],
+            digest=data["digest"],
+            nodes=tuple(
+                Node(name, operators[place], tuple(inputs), tuple(outputs))
+                for name, place, inputs, outputs in data["nodes"]
+            ),
+            inputs=tuple(data["inputs"]),
+            outputs=tuple(data["outputs"]),
+            tensors={
+                name: Tensor(name, tuple(shape), dtype, constant, content)
+                for name, shape, dtype, constant, content in data["tensors"]
+            },
+        )
