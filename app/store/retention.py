@@ -73,27 +73,11 @@ def _drop_partitions(database: Database, before_us: int, pruned: Pruned) -> None
 
 def _forget_range(connection: Connection, end: int, pruned: Pruned) -> None:
     """Take what is below `end` off the devices' counts."""
-    runs: dict[int, int] = dict(
-        connection.execute(
-            select(processor.c.device, func.count())
-            .join(run, run.c.processor_id == processor.c.id)
-            .where(run.c.id < end)
-            .group_by(processor.c.device)
-        )
-        .tuples()
-        .all()
-    )
-    timings: dict[int, int] = dict(
-        connection.execute(
-            select(processor.c.device, func.count())
-            .join(run, run.c.processor_id == processor.c.id)
-            .join(timing, timing.c.run_id == run.c.id)
-            .where(run.c.id < end, timing.c.run_id < end)
-            .group_by(processor.c.device)
-        )
-        .tuples()
-        .all()
-    )
+    owner = select(processor.c.device, func.count()).join(run, run.c.processor_id == processor.c.id)
+    below = owner.where(run.c.id < end).group_by(processor.c.device)
+    runs = {row[0]: row[1] for row in connection.execute(below)}
+    with_timings = below.join(timing, timing.c.run_id == run.c.id).where(timing.c.run_id < end)
+    timings = {row[0]: row[1] for row in connection.execute(with_timings)}
     for key, count in runs.items():
         connection.execute(
             update(device)

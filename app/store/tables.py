@@ -196,7 +196,7 @@ predictor_version = Table(
     Column("created_at_us", BigInteger, nullable=False),
     Column("pinned_at_us", BigInteger),
     Column("rolled_back_at_us", BigInteger),
-    Column("content", LargeBinary, nullable=False),
+    Column("content", LargeBinary, comment="null: discarded, too old to serve again"),
     Index(None, "soc", "processor", "framework", "id"),
 )
 

@@ -119,7 +119,7 @@ def upgrade() -> None:
         sa.Column("created_at_us", sa.BigInteger(), nullable=False),
         sa.Column("pinned_at_us", sa.BigInteger(), nullable=True),
         sa.Column("rolled_back_at_us", sa.BigInteger(), nullable=True),
-        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), comment="null: discarded, too old to serve again"),
         sa.PrimaryKeyConstraint("id", name="pk_predictor_version"),
     )
     op.create_index(

@@ -1,0 +1,100 @@
+"""Devices as they stand: processors, counts, latest context."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from app.store.batch import soc_name
+from app.store.tables import device, processor
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorInfo:
+    """A processor of a device; `id` is its row, `resources` are shared with processors that name them too."""
+
+    id: int
+    name: str
+    kind: str
+    threads: int | None
+    resources: tuple[str, ...]
+    unsupported: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """A device; `soc` is what its predictors are keyed by, `context` the newest one received."""
+
+    device_id: str
+    model: str
+    soc: str
+    os: str
+    drivers: dict[str, str]
+    processors: tuple[ProcessorInfo, ...]
+    runs: int
+    timings: int
+    first_seen_at_us: int
+    last_seen_at_us: int
+    context: dict[str, Any] | None
+    quarantined: bool
+
+
+def get_device(connection: Connection, device_id: str) -> DeviceInfo | None:
+    """Return one device."""
+    rows = connection.execute(select(device).where(device.c.device_id == device_id)).all()
+    found = _devices(connection, rows)
+    return found[0] if found else None
+
+
+def list_devices(
+    connection: Connection, *, after: str = "", limit: int = 100, soc: str | None = None
+) -> list[DeviceInfo]:
+    """Return up to `limit` devices in order of their ids, from the one after `after` on."""
+    query = select(device).where(device.c.device_id > after).order_by(device.c.device_id).limit(limit)
+    if soc is not None:
+        query = query.where((device.c.soc == soc) | ((device.c.soc == "") & (device.c.device_id == soc)))
+    return _devices(connection, connection.execute(query).all())
+
+
+def latest_context(connection: Connection, device_id: str) -> dict[str, Any] | None:
+    """Return the newest context received of a device, None before its first run."""
+    text = connection.scalar(select(device.c.context).where(device.c.device_id == device_id))
+    return None if text is None else json.loads(text)
+
+
+def _devices(connection: Connection, rows: Sequence[Row[Any]]) -> list[DeviceInfo]:
+    processors: dict[int, list[ProcessorInfo]] = defaultdict(list)
+    found = connection.execute(
+        select(processor).where(processor.c.device.in_([row.id for row in rows])).order_by(processor.c.name)
+    )
+    for row in found:
+        processors[row.device].append(
+            ProcessorInfo(
+                row.id,
+                row.name,
+                row.kind,
+                row.threads,
+                tuple(json.loads(row.resources)),
+                tuple(json.loads(row.unsupported)),
+            )
+        )
+    return [
+        DeviceInfo(
+            device_id=row.device_id,
+            model=row.model,
+            soc=soc_name(row.soc, row.device_id),
+            os=row.os,
+            drivers=json.loads(row.drivers),
+            processors=tuple(processors[row.id]),
+            runs=row.run_count,
+            timings=row.timing_count,
+            first_seen_at_us=row.first_seen_at_us,
+            last_seen_at_us=row.last_seen_at_us,
+            context=None if row.context is None else json.loads(row.context),
+            quarantined=row.quarantined,
+        )
+        for row in rows
+    ]

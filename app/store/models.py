@@ -1,0 +1,129 @@
+"""Models: the graphs that were uploaded, and the kernels that runs of them reported."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from app.store.operators import OperatorReader
+from app.store.tables import framework, model, model_graph, processor, run, timing
+from app.store.upsert import insert_or
+from predictors.graph import ModelGraph, Node, Operator, Tensor
+
+
+def put_graph(connection: Connection, graph: ModelGraph) -> None:
+    """Store an uploaded model's graph under its digest; once stored it stays as it is."""
+    statement = insert_or(connection, model_graph).values(
+        digest=graph.digest,
+        name=graph.name,
+        graph=graph_to_json(graph),
+        uploaded_at_us=time.time_ns() // 1000,
+    )
+    connection.execute(statement.on_conflict_do_nothing())
+
+
+def get_graph(connection: Connection, digest: str) -> ModelGraph | None:
+    """Return the graph of an uploaded model."""
+    text = connection.scalar(select(model_graph.c.graph).where(model_graph.c.digest == digest))
+    return None if text is None else graph_from_json(text)
+
+
+def list_graphs(connection: Connection) -> list[tuple[str, str]]:
+    """Return (digest, name) of every uploaded model, newest first."""
+    rows = connection.execute(
+        select(model_graph.c.digest, model_graph.c.name).order_by(model_graph.c.uploaded_at_us.desc())
+    )
+    return [(row.digest, row.name) for row in rows]
+
+
+def reported_kernels(
+    connection: Connection,
+    digest: str,
+    *,
+    processor_name: str | None = None,
+    framework_name: str | None = None,
+) -> tuple[Operator, ...] | None:
+    """Return the kernels, in execution order, that the newest profiled run of a model reported.
+
+    A processor or framework narrows the search; None when no profiled run of it is stored.
+    """
+    keys = list(connection.scalars(select(model.c.id).where(model.c.digest == digest)))
+    query = (
+        select(run.c.id)
+        .where(run.c.model_id.in_(keys), run.c.profiled.is_(True))
+        .where(select(timing.c.run_id).where(timing.c.run_id == run.c.id).exists())
+        .order_by(run.c.id.desc())
+        .limit(1)
+    )
+    if processor_name is not None:
+        query = query.join(processor, processor.c.id == run.c.processor_id).where(
+            processor.c.name == processor_name
+        )
+    if framework_name is not None:
+        query = query.join(framework, framework.c.id == run.c.framework_id).where(
+            framework.c.name == framework_name
+        )
+    run_id = connection.scalar(query) if keys else None
+    if run_id is None:
+        return None
+    ids = list(
+        connection.scalars(
+            select(timing.c.operator_id).where(timing.c.run_id == run_id).order_by(timing.c.position)
+        )
+    )
+    operators = OperatorReader().get(connection, ids)
+    return tuple(operators[key] for key in ids)
+
+
+def graph_to_json(graph: ModelGraph) -> str:
+    """Write a graph as JSON text."""
+    return json.dumps(
+        {
+            "name": graph.name,
+            "digest": graph.digest,
+            "inputs": graph.inputs,
+            "outputs": graph.outputs,
+            "nodes": [
+                {
+                    "name": node.name,
+                    "operator": json.loads(node.operator.canonical),
+                    "inputs": node.inputs,
+                    "outputs": node.outputs,
+                }
+                for node in graph.nodes
+            ],
+            "tensors": [
+                {"name": t.name, "shape": t.shape, "dtype": t.dtype, "constant": t.constant}
+                for t in graph.tensors.values()
+            ],
+        },
+        separators=(",", ":"),
+    )
+
+
+def graph_from_json(text: str) -> ModelGraph:
+    """Read what `graph_to_json` wrote."""
+    data = json.loads(text)
+    tensors = [Tensor(t["name"], tuple(t["shape"]), t["dtype"], t["constant"]) for t in data["tensors"]]
+    return ModelGraph(
+        name=data["name"],
+        digest=data["digest"],
+        nodes=tuple(_node(node) for node in data["nodes"]),
+        inputs=tuple(data["inputs"]),
+        outputs=tuple(data["outputs"]),
+        tensors={tensor.name: tensor for tensor in tensors},
+    )
+
+
+def _node(data: Mapping[str, Any]) -> Node:
+    described = data["operator"]
+    operator = Operator(
+        op_type=described["op_type"],
+        inputs=tuple(map(tuple, described["inputs"])),
+        outputs=tuple(map(tuple, described["outputs"])),
+        dtype=described["dtype"],
+        attributes=described["attributes"],
+    )
+    return Node(data["name"], operator, tuple(data["inputs"]), tuple(data["outputs"]))
