@@ -1,0 +1,108 @@
+"""`socast agent`: time models on this machine's processors and send the timings to a server."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.errors import SocastError
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command("agent")(agent)
+
+
+def agent(  # noqa: PLR0917
+    server: Annotated[str, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")],
+    key: Annotated[
+        str | None,
+        typer.Option(envvar="SOCAST_KEY", help="Key with the role agent; better set in the environment."),
+    ] = None,
+    models: Annotated[
+        str, typer.Option(envvar="SOCAST_MODELS", help="'light', or a folder of .onnx files, or one file.")
+    ] = "light",
+    conditions: Annotated[
+        str,
+        typer.Option(envvar="SOCAST_CONDITIONS", help="Regimes to make, of those in data/conditions.toml."),
+    ] = "s0,s1,s2,s3,s4",
+    seconds: Annotated[
+        float | None,
+        typer.Option(envvar="SOCAST_SECONDS", min=1, help="Stop after this long; else on Ctrl-C."),
+    ] = None,
+    processors: Annotated[
+        str,
+        typer.Option(envvar="SOCAST_PROCESSORS", help="Such as cpu:0,cpu:1; the first four cores if empty."),
+    ] = "",
+    device: Annotated[
+        str | None,
+        typer.Option(envvar="SOCAST_DEVICE", help="Identity of this device; made up if absent, and lasting."),
+    ] = None,
+    spool: Annotated[
+        Path | None, typer.Option(envvar="SOCAST_SPOOL", help="File that keeps what is not uploaded yet.")
+    ] = None,
+    spool_cap_mb: Annotated[
+        int,
+        typer.Option(envvar="SOCAST_SPOOL_CAP_MB", min=1, help="Size at which a random share of it goes."),
+    ] = 256,
+    seed: Annotated[
+        int | None,
+        typer.Option(envvar="SOCAST_SEED", help="Makes the order of models and regimes repeatable."),
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", envvar="SOCAST_JSON", help="Print every event as a line of JSON on stdout."),
+    ] = False,
+) -> None:
+    """Time models on this machine's processors while load comes and goes, and upload the timings."""
+    from collectors.agent import AgentOptions, run
+    from collectors.errors import CollectorError
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    options = AgentOptions(
+        server=server,
+        spool=spool or _state_folder() / "spool.sqlite",
+        key=key,
+        models=models,
+        conditions=_names(conditions),
+        seconds=seconds,
+        processors=_names(processors),
+        device_id=device,
+        spool_cap_bytes=spool_cap_mb * 1024 * 1024,
+        seed=seed,
+    )
+    try:
+        run(options, _print_json if as_json else _print_text, stop)
+    except CollectorError as error:
+        raise SocastError(str(error)) from error
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _state_folder() -> Path:
+    root = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    return Path(root) / "socast"
+
+
+def _print_json(event: Mapping[str, object]) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def _print_text(event: Mapping[str, object]) -> None:
+    fields = " ".join(f"{name}={_shown(value)}" for name, value in event.items() if name != "event")
+    sys.stderr.write(f"{event['event']:<14} {fields}\n")
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,51 @@
+"""Models in memory: loaded when first needed, the least recently used ones let go when memory runs low."""
+
+from collections.abc import Container, Sequence
+
+import psutil
+
+from collectors.models import ModelFile
+from collectors.runners.runner import LoadedModel, Runner
+
+LEAST_FREE_SHARE = 0.2
+"""Below this share of free memory, models that are not in use are let go."""
+
+
+class ModelCache:
+    """Loaded models by name."""
+
+    def __init__(self, runner: Runner, files: Sequence[ModelFile]) -> None:
+        self._runner = runner
+        self._files = {file.identity.name: file for file in files}
+        self._loaded: dict[str, LoadedModel] = {}
+
+    def ready(self, name: str) -> LoadedModel:
+        """Return a model whose sessions are all made, loading it where it is not in memory.
+
+        Raises:
+            ModelError: it cannot be loaded.
+
+        """
+        model = self._loaded.pop(name, None) or self._runner.load(self._files[name])
+        self._loaded[name] = model
+        model.prepare(profiled=True)
+        return model
+
+    def drop(self, name: str) -> None:
+        """Let a model go for good."""
+        model = self._loaded.pop(name, None)
+        if model is not None:
+            model.close()
+
+    def close(self) -> None:
+        """Let all models go."""
+        for name in list(self._loaded):
+            self.drop(name)
+
+    def make_room(self, in_use: Container[str]) -> None:
+        """Let models go that are not in use, oldest first, while memory is short."""
+        for name in [name for name in self._loaded if name not in in_use]:
+            memory = psutil.virtual_memory()
+            if memory.available >= LEAST_FREE_SHARE * memory.total:
+                return
+            self.drop(name)

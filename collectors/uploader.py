@@ -1,0 +1,191 @@
+"""Moves the spool to the server: a process of its own, so that it never disturbs a measurement.
+
+Nothing leaves the spool before the server has said that it is stored (or never will be). What to do about
+an answer is decided here, when to do it by `Uploader.step`, which returns the seconds to wait: there is no
+clock in it, so a jump of the system's clock changes nothing.
+"""
+
+import gzip
+import os
+import random
+import re
+import signal
+import sys
+import threading
+import time
+import uuid
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from collectors.client import Client, Receipt, RefusedError, ServiceError
+from collectors.parent_death import die_with_parent
+from collectors.spool import Record, Spool
+
+BATCH_RECORDS = 200
+BATCH_BYTES = 1024 * 1024
+IDLE_S = 0.5
+BACKOFF_FIRST_S = 0.5
+BACKOFF_LONGEST_S = 120.0
+RETRY_AFTER_LONGEST_S = 3600.0
+COMPRESSION_LEVEL = 4
+LAYOUTS_KEPT = 64
+TOO_LARGE = 413
+DATA_FAULTS = frozenset({400, 409, 413, 422})
+"""Statuses that blame the batch itself; all others are about the server, the key or the address."""
+AGENT = {"name": "socast-agent", "version": version("socast")}
+_POINTER = re.compile(r"^/(runs|transfers)/(\d+)(?:/|$)")
+
+
+class Uploader:
+    """Empties a spool, batch by batch."""
+
+    def __init__(self, spool: Spool, client: Client, rng: random.Random | None = None) -> None:
+        self._spool = spool
+        self._client = client
+        self._rng = rng or random.Random()
+        self._failures = 0
+        self._batch_records = BATCH_RECORDS
+        self._layouts: dict[int, list[msgspec.Raw]] = {}
+
+    def step(self) -> float:
+        """Send one model or one batch; return the seconds to wait before the next step."""
+        try:
+            if self._send_model() or self._send_records():
+                if self._failures:
+                    self._spool.note("last_error", None)
+                self._failures = 0
+                return 0.0
+        except ServiceError as error:
+            return self._back_off(error)
+        return IDLE_S
+
+    def _back_off(self, error: ServiceError) -> float:
+        """Wait as the server asks, else twice as long after each failure; always with some chance in it."""
+        self._spool.increase("retries")
+        self._spool.note("last_error", str(error))
+        longest_s = min(BACKOFF_LONGEST_S, BACKOFF_FIRST_S * 2 ** min(self._failures, 16))
+        self._failures += 1
+        if isinstance(error, RefusedError) and error.retry_after_s is not None:
+            asked_s = min(error.retry_after_s, RETRY_AFTER_LONGEST_S)
+            return asked_s + self._rng.uniform(0.0, BACKOFF_FIRST_S)
+        return float(longest_s) * self._rng.uniform(0.5, 1.0)
+
+    def _send_model(self) -> bool:
+        new = self._spool.next_model()
+        if new is None:
+            return False
+        digest, path = new
+        try:
+            self._client.register_model(path)
+            state = "sent"
+        except FileNotFoundError as error:
+            state = str(error)
+        except RefusedError as error:
+            if error.status not in (*DATA_FAULTS, 403, 404, 415):
+                raise
+            state = str(error)
+        self._spool.settle_model(digest, state)
+        return True
+
+    def _send_records(self) -> bool:
+        records = self._spool.oldest(self._batch_records, BATCH_BYTES)
+        if not records:
+            return False
+        try:
+            receipt = self._client.upload(gzip.compress(self._batch(records), COMPRESSION_LEVEL, mtime=0))
+        except RefusedError as error:
+            if error.status not in DATA_FAULTS:
+                raise
+            self._isolate(records, error)
+            return True
+        self._settle(records, receipt)
+        self._batch_records = min(BATCH_RECORDS, self._batch_records * 2)
+        return True
+
+    def _isolate(self, records: list[Record], error: RefusedError) -> None:
+        """Halve a refused batch until the record that is to blame stands alone, and set that one aside."""
+        if len(records) == 1:
+            self._spool.settle([], [(records[0], "", str(error))])
+        else:
+            self._batch_records = max(1, len(records) // 2)
+
+    def _settle(self, records: list[Record], receipt: Receipt) -> None:
+        by_kind = {
+            "runs": [record for record in records if record.kind == "run"],
+            "transfers": [record for record in records if record.kind == "transfer"],
+        }
+        rejected: dict[int, tuple[Record, str, str]] = {}
+        for fault in receipt.rejected:
+            place = _POINTER.match(fault.pointer)
+            members = by_kind[place[1]] if place else []
+            if place and int(place[2]) < len(members):
+                record = members[int(place[2])]
+                rejected.setdefault(record.id, (record, fault.pointer, fault.detail))
+        delivered = [record for record in records if record.id not in rejected]
+        self._spool.settle(delivered, list(rejected.values()))
+
+    def _batch(self, records: list[Record]) -> bytes:
+        """Put records of one device into one columnar batch, each distinct operator once."""
+        operators: dict[bytes, int] = {}
+        runs: list[msgspec.Raw] = []
+        transfers: list[msgspec.Raw] = []
+        for record in records:
+            if record.kind == "transfer":
+                transfers.append(msgspec.Raw(record.body))
+                continue
+            layout = [] if record.layout is None else self._layout(record.layout)
+            indexes = [operators.setdefault(bytes(operator), len(operators)) for operator in layout]
+            chance = record.inclusion_probability
+            runs.append(_with_fields(record.body, operators=indexes, inclusion_probability=chance))
+        batch = {
+            "batch_id": str(uuid.uuid4()),
+            "agent": AGENT,
+            "device": msgspec.Raw(self._spool.device(records[0].device)),
+            "operators": [msgspec.Raw(operator) for operator in operators],
+            "runs": runs,
+            "transfers": transfers,
+        }
+        return msgspec.json.encode(batch)
+
+    def _layout(self, number: int) -> list[msgspec.Raw]:
+        if number not in self._layouts:
+            if len(self._layouts) >= LAYOUTS_KEPT:
+                self._layouts.pop(next(iter(self._layouts)))
+            self._layouts[number] = msgspec.json.decode(self._spool.layout(number), type=list[msgspec.Raw])
+        return self._layouts[number]
+
+
+def _with_fields(body: str, **fields: object) -> msgspec.Raw:
+    """Append fields to a JSON object without decoding it."""
+    return msgspec.Raw(body[:-1].encode() + b"," + msgspec.json.encode(fields)[1:])
+
+
+def main(server: str, spool_path: str, parent: str) -> None:
+    """Upload until standard input ends; a line `drain SECONDS` asks to send the rest first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(int(parent))
+    stop = threading.Event()
+    drain_s = 0.0
+
+    def listen() -> None:
+        nonlocal drain_s
+        for line in sys.stdin:
+            drain_s = float(line.split()[1])
+        stop.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    spool = Spool(Path(spool_path))
+    with Client(server, os.environ.get("SOCAST_KEY") or None) as client:
+        uploader = Uploader(spool, client)
+        while not stop.wait(uploader.step()):
+            pass
+        deadline = time.monotonic() + drain_s
+        while spool.pending() and time.monotonic() < deadline:
+            time.sleep(min(uploader.step(), max(0.0, deadline - time.monotonic())))
+    spool.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
