@@ -12,7 +12,7 @@ CALIBRATION_S = 90.0
 """Length of the calibration of an unbounded session, for each processor."""
 LEAST_CALIBRATION_S = 0.5
 LEAST_CALIBRATION_RUNS = 4
-"""What every model gets on every processor, even where loading the models has eaten the calibration's time."""
+"""What every model gets on every processor, even where loading models has eaten up the time."""
 SHORTEST_EPISODE_S, LONGEST_EPISODE_S = 2.5, 8.0
 MODELS_AT_ONCE = 4
 CALM = "s0"

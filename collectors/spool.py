@@ -104,8 +104,12 @@ class Spool:
         self._remember("layout", "digest, operators", (digest, operators))
 
     def add_model(self, digest: str, path: Path) -> None:
-        """Have a model file sent to the server once."""
-        self._db.execute("INSERT OR IGNORE INTO model (digest, path) VALUES (?, ?)", (digest, str(path)))
+        """Have a model file offered to the server, which may have lost it since the last time."""
+        self._db.execute(
+            "INSERT INTO model (digest, path) VALUES (?, ?) "
+            "ON CONFLICT (digest) DO UPDATE SET path = excluded.path, state = 'new'",
+            (digest, str(path)),
+        )
 
     def add(self, device: int, records: Sequence[NewRecord]) -> int:
         """Spool records in one transaction; return how many were dropped, old or new, to find room."""
@@ -182,12 +186,12 @@ class Spool:
             self._count("rejected", len(rejected))
 
     def next_model(self) -> tuple[str, Path] | None:
-        """Return digest and path of a model that the server has not been sent."""
+        """Return digest and path of a model that was not offered to the server yet."""
         row = self._db.execute("SELECT digest, path FROM model WHERE state = 'new' LIMIT 1").fetchone()
         return None if row is None else (row[0], Path(row[1]))
 
     def settle_model(self, digest: str, state: str) -> None:
-        """Book what became of a model: `sent`, or the reason why it never will be."""
+        """Book what became of a model: `known` to the server, or the reason why not."""
         self._db.execute("UPDATE model SET state = ? WHERE digest = ?", (state, digest))
 
     # --- for both ---------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ LAYOUTS_KEPT = 64
 TOO_LARGE = 413
 DATA_FAULTS = frozenset({400, 409, 413, 422})
 """Statuses that blame the batch itself; all others are about the server, the key or the address."""
+MODEL_FAULTS = frozenset({*DATA_FAULTS, 403, 404, 405, 415})
+"""Statuses after which a model is not offered again in this session; measurements go on without it."""
 AGENT = {"name": "socast-agent", "version": version("socast")}
 _POINTER = re.compile(r"^/(runs|transfers)/(\d+)(?:/|$)")
 
@@ -77,16 +79,26 @@ class Uploader:
         if new is None:
             return False
         digest, path = new
+        state = "known"
         try:
-            self._client.register_model(path)
-            state = "sent"
-        except FileNotFoundError as error:
+            if not self._knows(digest):
+                self._client.register_model(path)
+        except OSError as error:
             state = str(error)
         except RefusedError as error:
-            if error.status not in (*DATA_FAULTS, 403, 404, 415):
+            if error.status not in MODEL_FAULTS:
                 raise
             state = str(error)
         self._spool.settle_model(digest, state)
+        return True
+
+    def _knows(self, digest: str) -> bool:
+        try:
+            self._client.model(digest)
+        except RefusedError as error:
+            if error.status in MODEL_FAULTS:
+                return False
+            raise
         return True
 
     def _send_records(self) -> bool:

@@ -20,6 +20,7 @@ from collectors.runners.runner import RunProfile, TimedRun
 NEWEST_IR_VERSION: Final = 13
 """The newest file format that ONNX Runtime 1.31 reads; `onnx` writes newer ones."""
 OPTIMIZATION: Final = "all"
+"""The graph optimisation level; part of the framework's version, because it decides which kernels run."""
 PROVIDERS: Final = ["CPUExecutionProvider"]
 FATAL_ONLY: Final = 4
 FREE_BATCH, FREE_IMAGE_SIDE, FREE_LENGTH = 1, 224, 16
@@ -29,7 +30,7 @@ FREE_BATCH, FREE_IMAGE_SIDE, FREE_LENGTH = 1, 224, 16
 class OnnxRuntimeRunner:
     """The ONNX Runtime engine; `scratch` is an existing folder for files that live a moment."""
 
-    framework = f"onnxruntime {ort.__version__} {OPTIMIZATION}"
+    framework = f"onnxruntime {ort.__version__}+{OPTIMIZATION}"
 
     def __init__(self, scratch: Path, seed: int = 0) -> None:
         self._scratch = scratch
