@@ -1,1 +1,1 @@
-"""The domain core: operator graphs, features, learners, intervals and evaluation; pure maths on given bytes."""
+"""The domain core: operator graphs, features, learners, intervals, evaluation; pure maths on given bytes."""

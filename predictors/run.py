@@ -62,3 +62,9 @@ class Run:
     def ended_at_us(self) -> int:
         """End of the run in microseconds since the epoch."""
         return self.query.started_at_us + int(self.total_us)
+
+
+def framework_name_and_version(framework: str) -> tuple[str, str]:
+    """Split `onnxruntime 1.31.1` into name and version; the version is empty where none is written."""
+    name, _, version = framework.strip().rpartition(" ")
+    return (name, version) if name and version[:1].isdigit() else (framework.strip(), "")
