@@ -114,12 +114,10 @@ class _Session:
 
     def calibrate(self) -> None:
         """Time every model on every processor in calm conditions."""
-        end = self._started + calibration_s(self._options.seconds, self._device.processors)
-        self._play(
-            calibration(
-                self._device.processors, self._shares.pick(len(self._shares)), lambda: end - time.monotonic()
-            )
-        )
+        processors, models = self._device.processors, self._shares.pick(len(self._shares))
+        total_s = calibration_s(self._options.seconds, processors)
+        end = self._started + total_s
+        self._play(calibration(processors, models, total_s, lambda: end - time.monotonic()))
 
     def experiment(self) -> None:
         """Let conditions come and go until the time is over."""

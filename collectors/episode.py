@@ -1,7 +1,6 @@
 """One episode: runs of a few models on a pinned core, each with the context read just before it."""
 
 import gc
-import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from collectors.clock import AnchoredClock
 from collectors.errors import ProfileError
 from collectors.measurement import Measurement
+from collectors.pinning import pinned
 from collectors.probes import Probes
 from collectors.runners.runner import LoadedModel, RunProfile
 from collectors.schedule import Episode
@@ -58,23 +58,22 @@ class Recorder:
             ModelError: a model failed; its `model` says which.
 
         """
-        core = episode.processor.core
-        os.sched_setaffinity(0, {core})
-        self._instruments.sensors.restart()
-        deadline = time.monotonic() + episode.seconds
         owed = [name for name in models for _ in range(episode.least_runs)]
         self._rng.shuffle(owed)
         unseen = set(models)
         gc.collect()
         gc.disable()
         try:
-            while not stopped() and (owed or time.monotonic() < deadline):
-                started = time.monotonic()
-                name = owed.pop() if owed else self._draw(list(models))
-                profiled = name in unseen or self._rng.random() >= UNPROFILED_SHARE
-                unseen.discard(name)
-                self._run(episode, name, models[name], profiled)
-                on_run(name, time.monotonic() - started)
+            with pinned(episode.processor.core):
+                self._instruments.sensors.restart()
+                deadline = time.monotonic() + episode.seconds
+                while not stopped() and (owed or time.monotonic() < deadline):
+                    started = time.monotonic()
+                    name = owed.pop() if owed else self._draw(list(models))
+                    profiled = name in unseen or self._rng.random() >= UNPROFILED_SHARE
+                    unseen.discard(name)
+                    self._run(episode, name, models[name], profiled)
+                    on_run(name, time.monotonic() - started)
         finally:
             gc.enable()
 

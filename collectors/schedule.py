@@ -10,6 +10,7 @@ CALIBRATION_SHARE = 0.3
 """Share of a bounded session that is calm calibration."""
 CALIBRATION_S = 90.0
 """Length of the calibration of an unbounded session, for each processor."""
+CALIBRATION_VISIT_S = 3.0
 LEAST_CALIBRATION_S = 0.5
 LEAST_CALIBRATION_RUNS = 4
 """What every model gets on every processor, even where loading models has eaten up the time."""
@@ -64,22 +65,28 @@ class FairShare:
 
 
 def calibration(
-    processors: Sequence[Processor], models: Sequence[str], remaining_s: Callable[[], float]
+    processors: Sequence[Processor], models: Sequence[str], total_s: float, remaining_s: Callable[[], float]
 ) -> Iterator[Episode]:
-    """Calm episodes over every model on every processor, the time that remains shared out equally."""
-    left = len(models) * len(processors)
-    for model in models:
-        for processor in processors:
-            yield Episode(
-                condition=CALM,
-                processor=processor,
-                seconds=max(LEAST_CALIBRATION_S, remaining_s() / left),
-                models=(model,),
-                calibration=True,
-                least_runs=LEAST_CALIBRATION_RUNS,
-                continued=processor is not processors[-1],
-            )
-            left -= 1
+    """Calm episodes over every model on every processor, the time that remains shared out equally.
+
+    A long calibration goes round several times, so that a visit stays short and results come in.
+    """
+    visits = len(models) * len(processors)
+    rounds = max(1, round(total_s / (visits * CALIBRATION_VISIT_S)))
+    left = rounds * visits
+    for _ in range(rounds):
+        for model in models:
+            for processor in processors:
+                yield Episode(
+                    condition=CALM,
+                    processor=processor,
+                    seconds=max(LEAST_CALIBRATION_S, remaining_s() / left),
+                    models=(model,),
+                    calibration=True,
+                    least_runs=LEAST_CALIBRATION_RUNS,
+                    continued=processor is not processors[-1],
+                )
+                left -= 1
 
 
 def calibration_s(seconds: float | None, processors: Sequence[Processor]) -> float:

@@ -1,0 +1,213 @@
+"""The whole agent, with real models, loads and processes, against a server on loopback."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from collectors.agent import AgentOptions, run
+from collectors.errors import CollectorError
+from collectors.spool import Spool
+from tests import networks
+from tests.loopback import Answer, Loopback, loopback
+from tests.processes import descendants, is_running, wait_until
+
+CORE = f"cpu:{sorted(os.sched_getaffinity(0))[-1]}"
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with loopback() as state:
+        yield state
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    networks.write(networks.convolution_network(), folder)
+    networks.write(networks.loop_network(), folder)
+    return folder
+
+
+def options(server: Loopback, models: Path, tmp_path: Path, **changes: Any) -> AgentOptions:
+    given = {
+        "server": server.url,
+        "spool": tmp_path / "spool.sqlite",
+        "models": str(models),
+        "conditions": ("s0", "s1"),
+        "seconds": 3.0,
+        "processors": (CORE,),
+        "device_id": "test-device",
+        "seed": 7,
+    }
+    return AgentOptions(**(given | changes))
+
+
+def all_runs(server: Loopback) -> list[dict[str, Any]]:
+    return [run for batch in server.batches for run in batch["runs"]]
+
+
+def test_a_session_measures_uploads_and_leaves_nothing_behind(
+    server: Loopback, models: Path, tmp_path: Path
+) -> None:
+    affinity = os.sched_getaffinity(0)
+    events: list[Any] = []
+    counts = run(options(server, models, tmp_path), events.append)
+    runs = all_runs(server)
+    assert counts["uploaded"] == counts["spooled"] == len(runs) > 10
+    assert {run["condition"] for run in runs} == {"s0", "s1"}
+    assert {run["model"]["name"] for run in runs} == {"small", "loop"}
+    calibration = [run for run in runs if run.get("calibration")]
+    assert calibration
+    assert {run["condition"] for run in calibration} == {"s0"}
+    assert {run["profiled"] for run in runs} == {True, False}
+    assert 0.05 < sum(not run["profiled"] for run in runs) / len(runs) < 0.45
+    assert all(bool(run["latency_us"]) == run["profiled"] for run in runs)
+    assert any(run["context"]["first_run"] for run in runs)
+    starts = [run["started_at"] for run in runs]
+    assert starts == sorted(starts)
+    assert events[0]["event"] == "started"
+    assert events[-1]["event"] == "finished"
+    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob(f"socast-agent-{os.getpid()}-*"))
+    assert not [child for child in psutil.Process().children() if "collectors" in " ".join(child.cmdline())]
+    assert os.sched_getaffinity(0) == affinity
+
+
+def test_what_was_measured_while_the_server_was_away_comes_later(
+    server: Loopback, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collectors.agent.DRAIN_S", 0.2)
+    server.answer = lambda _: Answer(503)
+    counts = run(options(server, models, tmp_path, seconds=1.5))
+    waiting = counts["pending"]
+    assert isinstance(waiting, int)
+    assert waiting == counts["spooled"] > 0
+    monkeypatch.undo()
+    server.answer = Loopback().answer
+    later = run(options(server, models, tmp_path, seconds=1.0))
+    assert later["pending"] == 0
+    ids = [run["run_id"] for run in all_runs(server)]
+    assert len(set(ids)) == len(ids) == later["spooled"]
+
+
+def test_a_model_that_cannot_run_is_skipped_and_named(server: Loopback, models: Path, tmp_path: Path) -> None:
+    (models / "broken.onnx").write_bytes(b"no model")
+    events: list[Any] = []
+    run(options(server, models, tmp_path, seconds=1.5), events.append)
+    (skipped,) = [event for event in events if event["event"] == "model_skipped"]
+    assert skipped["model"] == "broken"
+    assert {run["model"]["name"] for run in all_runs(server)} == {"small", "loop"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": "/nowhere"}, "no .onnx file"),
+        ({"conditions": ("s9",)}, "no condition 's9'"),
+        ({"processors": ("cpu:9999",)}, "no processor 'cpu:9999'"),
+    ],
+)
+def test_wrong_options_are_clear_errors(
+    server: Loopback, models: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(CollectorError, match=message):
+        run(replace(options(server, models, tmp_path), **changes))
+
+
+def test_stop_ends_a_session_at_once(
+    server: Loopback, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collectors.schedule.CALIBRATION_S", 2.0)
+    stop = threading.Event()
+
+    def stop_in_an_episode(event: Any) -> None:
+        if event["event"] == "progress":
+            stop.set()
+
+    counts = run(options(server, models, tmp_path, seconds=None), stop_in_an_episode, stop)
+    assert counts["pending"] == 0
+    assert counts["uploaded"] == len(all_runs(server)) > 0
+
+
+def command(server: Loopback, models: Path, tmp_path: Path) -> list[str]:
+    return [
+        *(
+            sys.executable,
+            "-c",
+            "from app.cli import main; main()",
+            "agent",
+            "--json",
+            "--server",
+            server.url,
+            "--models",
+            str(models),
+        ),
+        *(
+            "--conditions",
+            "s3",
+            "--processors",
+            CORE,
+            "--spool",
+            str(tmp_path / "spool.sqlite"),
+            "--seed",
+            "1",
+        ),
+        *("--seconds", "6"),
+    ]
+
+
+def start(
+    server: Loopback, models: Path, tmp_path: Path, until: str
+) -> tuple[subprocess.Popen[bytes], list[int]]:
+    """Start the command and return it and its children once an event's text contains `until`."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    child = subprocess.Popen(
+        command(server, models, tmp_path), stdout=subprocess.PIPE, env=environment, cwd=tmp_path
+    )
+    assert child.stdout is not None
+    for line in child.stdout:
+        if until in json.dumps(json.loads(line)):
+            return child, descendants(child.pid)
+    raise AssertionError(f"ended before {until!r}")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_command_cleanly(
+    server: Loopback, models: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    child, helpers = start(server, models, tmp_path, '"condition": "s3"')
+    with child:
+        assert len(helpers) == 3, "the uploader and two loads"
+        child.send_signal(sent)
+        assert child.wait(30) == 0
+    assert not any(map(is_running, helpers))
+    spool = Spool(tmp_path / "spool.sqlite")
+    assert spool.count("spooled") == spool.count("uploaded") == len(all_runs(server)) > 0
+    assert not list(tmp_path.glob("socast-agent-*"))
+
+
+def test_a_kill_without_notice_leaves_no_process_and_loses_nothing_spooled(
+    server: Loopback, models: Path, tmp_path: Path
+) -> None:
+    server.answer = lambda _: Answer(503)
+    child, helpers = start(server, models, tmp_path, '"condition": "s3"')
+    with child:
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait(30)
+    wait_until(lambda: not any(map(is_running, helpers)), "no process outlives the agent")
+    spool = Spool(tmp_path / "spool.sqlite")
+    assert spool.pending() == spool.count("spooled") > 0
+    before = {json.loads(record.body)["run_id"] for record in spool.oldest(10**6, 10**12)}
+    spool.close()
+    server.answer = Loopback().answer
+    run(options(server, models, tmp_path, seconds=1.0))
+    assert before <= {run["run_id"] for run in all_runs(server)}
