@@ -1,0 +1,174 @@
+"""What stages cost: dense tables per (kernel, processor), and the costs of copies, dispatch and spread."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.planning.splitting import FRACTIONS, Dimension, is_splittable, sliced
+from predictors.forecast import Rung
+from predictors.graph import Operator
+
+if TYPE_CHECKING:
+    from app.planning.problem import Processor
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Cost of making a tensor that one processor wrote readable to another: a start and a rate."""
+
+    latency_us: float
+    us_per_byte: float
+
+    def cost_us(self, size_bytes: float) -> float:
+        """Return the cost of one copy; nothing is paid for nothing."""
+        return self.latency_us + self.us_per_byte * size_bytes if size_bytes > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How latencies scatter around their means, as standard deviations of relative error.
+
+    `shared` is common to everything that a processor runs in one run (its slowdown), `noise` is each
+    kernel's own.
+    """
+
+    shared: float
+    noise: float
+
+
+DEFAULT_SPREAD = Spread(shared=0.1, noise=0.1)
+
+
+def default_transfer(source_kind: str, target_kind: str) -> Transfer:
+    """Return the cost of a copy before any was measured.
+
+    Two CPU clusters share caches and page tables: 20 µs to wake the other side and 10 GB/s. Any other pair
+    maps and synchronises buffers: about 1 ms a hand-over on the phones of CoDL (MobiSys '22, section 4.2)
+    and 2 GB/s for the change of layout.
+    """
+    if source_kind == target_kind == "cpu":
+        return Transfer(20.0, 1e-4)
+    return Transfer(1000.0, 5e-4)
+
+
+def default_dispatch_us(kind: str) -> float:
+    """Return the cost of starting a stage before any was measured: a pinned thread, or a driver's queue."""
+    return 15.0 if kind == "cpu" else 50.0
+
+
+class CostSource(Protocol):
+    """Where costs come from; the service implements it with predictors and what devices reported."""
+
+    def latencies_us(self, processor: str, operators: Sequence[Operator], rung: Rung) -> Floats:
+        """Return the conditional mean latency of each operator, shape (n,), in one batched prediction."""
+        ...
+
+    def spread(self, processor: str) -> Spread:
+        """Return how latencies of this processor scatter in the present context."""
+        ...
+
+    def transfer(self, source: str, target: str) -> Transfer:
+        """Return the cost of a copy between two different processors."""
+        ...
+
+    def dispatch_us(self, processor: str) -> float:
+        """Return the cost of starting one stage."""
+        ...
+
+
+class CostTable:
+    """Costs of one problem; every distinct (operator, split, processor) is asked for once.
+
+    Latencies are in microseconds, infinite where a processor does not support a kernel. Split tables are
+    only made when a strategy asks for them.
+    """
+
+    def __init__(
+        self, source: CostSource, operators: Sequence[Operator], processors: "Sequence[Processor]"
+    ) -> None:
+        self._source = source
+        self._processors = processors
+        self._distinct = list({operator.canonical: operator for operator in operators}.values())
+        index = {operator.canonical: place for place, operator in enumerate(self._distinct)}
+        self._row = np.array([index[operator.canonical] for operator in operators], dtype=np.intp)
+        self._supported = np.array(
+            [[processor.supports(operator) for processor in processors] for operator in self._distinct]
+        ).reshape(len(self._distinct), len(processors))
+        names = [processor.name for processor in processors]
+        self.dispatch_us = [source.dispatch_us(name) for name in names]
+        self.spread = [source.spread(name) for name in names]
+        self.transfer = [
+            [Transfer(0.0, 0.0) if one == other else source.transfer(one, other) for other in names]
+            for one in names
+        ]
+
+    @cached_property
+    def full(self) -> Floats:
+        """Runtime latency of each whole kernel, shape (K, P)."""
+        return self._whole(Rung.RUNTIME)
+
+    @cached_property
+    def full_offline(self) -> Floats:
+        """Offline latency of each whole kernel, shape (K, P)."""
+        return self._whole(Rung.CALM)
+
+    @cached_property
+    def splits(self) -> dict[Dimension, Floats]:
+        """Runtime latency of parts of kernels, shape (K, P, F) over `FRACTIONS`, NaN where not splittable."""
+        return self._parts(Rung.RUNTIME)
+
+    @cached_property
+    def splits_offline(self) -> dict[Dimension, Floats]:
+        """Offline latency of parts of kernels."""
+        return self._parts(Rung.CALM)
+
+    def part_us(
+        self, kernel: int, processor: int, dimension: Dimension, fraction: float, *, offline: bool = False
+    ) -> float:
+        """Return the latency of a part of a kernel, interpolated between the predicted fractions."""
+        if fraction >= 1.0:
+            return float((self.full_offline if offline else self.full)[kernel, processor])
+        table = (self.splits_offline if offline else self.splits)[dimension]
+        return float(np.interp(fraction, FRACTIONS, table[kernel, processor]))
+
+    def _whole(self, rung: Rung) -> Floats:
+        table = np.full(self._supported.shape, np.inf)
+        for place, processor in enumerate(self._processors):
+            rows = np.flatnonzero(self._supported[:, place])
+            if rows.size:
+                operators = [self._distinct[row] for row in rows]
+                table[rows, place] = self._source.latencies_us(processor.name, operators, rung)
+        return np.asarray(np.maximum(table, 0.0)[self._row])
+
+    def _parts(self, rung: Rung) -> dict[Dimension, Floats]:
+        """Fill the split tables of all dimensions by one prediction a processor."""
+        whole = np.full(self._supported.shape, np.inf)
+        whole[self._row] = self.full_offline if rung is Rung.CALM else self.full
+        wanted = [
+            (row, dimension, place)
+            for row, operator in enumerate(self._distinct)
+            for dimension in Dimension
+            if is_splittable(operator, dimension)
+            for place in range(len(FRACTIONS) - 1)
+        ]
+        tables = {dimension: np.full((*whole.shape, len(FRACTIONS)), np.nan) for dimension in Dimension}
+        parts = [sliced(self._distinct[row], dimension, FRACTIONS[place]) for row, dimension, place in wanted]
+        for column, processor in enumerate(self._processors):
+            keep = [item for item, (row, _, _) in enumerate(wanted) if self._supported[row, column]]
+            if not keep:
+                continue
+            latency = self._source.latencies_us(processor.name, [parts[item] for item in keep], rung)
+            for item, value in zip(keep, latency, strict=True):
+                row, dimension, place = wanted[item]
+                tables[dimension][row, column, place] = max(float(value), 0.0)
+        for dimension, table in tables.items():
+            rows = [row for row, item in enumerate(self._distinct) if is_splittable(item, dimension)]
+            table[rows, :, -1] = whole[rows]
+            tables[dimension] = table[self._row]
+        return tables

@@ -1,0 +1,259 @@
+"""Plan: let strategies propose, simulate what they propose, rank it."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from app.planning import usage
+from app.planning.bounds import lower_bound_us
+from app.planning.costs import CostSource
+from app.planning.distribution import Floats, Sampler, summary
+from app.planning.effort import Effort
+from app.planning.fallback import fallback_of
+from app.planning.plan import Draft, Plan, Stage
+from app.planning.problem import ModelRequest, Problem, Processor
+from app.planning.strategy import Granularity, ImpossibleError, Strategy, all_strategies
+from app.planning.timeline import Timeline, simulate
+
+Objective = Literal["mean", "p50", "p90", "p99"]
+
+
+@dataclass(frozen=True)
+class PlanningRequest:
+    """What a scheduler asks for; empty `strategies` and `granularities` mean all of them.
+
+    `max_share` caps a processor's busy share (0 to 1) by its name. `budget_ms` buys search work.
+    """
+
+    models: Sequence[ModelRequest]
+    processors: Sequence[Processor]
+    costs: CostSource
+    objective: Objective = "mean"
+    granularities: Sequence[str] = ()
+    strategies: Sequence[str] = ()
+    memory_cap_bytes: float | None = None
+    max_share: Mapping[str, float] = field(default_factory=dict)
+    budget_ms: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """A strategy that has no plan to offer, and why."""
+
+    strategy: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningResult:
+    """Plans ranked by the objective, and what could not be planned."""
+
+    plans: tuple[Plan, ...]
+    impossible: tuple[Impossible, ...]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    strategy: Strategy
+    timeline: Timeline
+    samples_us: Floats
+    plan: Plan
+
+
+def plan(request: PlanningRequest) -> PlanningResult:
+    """Return the plans of all asked strategies, best first; raise `ValueError` on a request without sense."""
+    wanted, impossible = _wanted(request)
+    if not request.models or not request.processors:
+        raise ValueError("a plan needs at least one model and one processor")
+    problem = Problem(request.models, request.processors, request.costs)
+    missing = problem.unsupported_everywhere()
+    if missing:
+        reason = f"no processor supports: {', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}"
+        return PlanningResult((), (*impossible, *(Impossible(item.name, reason) for item in wanted)))
+    splits = any(item.granularity is Granularity.INTRA_OPERATOR for item in wanted)
+    scoring = _Scoring(problem, request, lower_bound_us(problem, splits=splits))
+    scored: list[_Scored] = []
+    for strategy in wanted:
+        effort = Effort(request.budget_ms)
+        try:
+            drafts = strategy.propose(problem, effort)
+            found = [scoring.score(strategy, draft, effort) for draft in drafts]
+            allowed = [item for item in found if scoring.allows(item)]
+            if not allowed:
+                raise ImpossibleError(scoring.why_not(found))
+            if not strategy.every:
+                allowed = [min(allowed, key=scoring.rank)]
+            scored += allowed
+        except ImpossibleError as reason:
+            impossible.append(Impossible(strategy.name, str(reason)))
+    return PlanningResult(_ranked(scored, scoring), tuple(impossible))
+
+
+def _wanted(request: PlanningRequest) -> tuple[list[Strategy], list[Impossible]]:
+    known = all_strategies()
+    unknown = [name for name in request.strategies if name not in known]
+    if unknown:
+        raise ValueError(f"unknown strategies {unknown}; there are: {', '.join(known)}")
+    wrong = [name for name in request.granularities if name not in set(Granularity)]
+    if wrong:
+        raise ValueError(f"unknown granularities {wrong}; there are: {', '.join(Granularity)}")
+    named = [known[name] for name in dict.fromkeys(request.strategies)] or list(known.values())
+    fitting = [
+        item for item in named if not request.granularities or item.granularity in request.granularities
+    ]
+    left_out = [
+        Impossible(item.name, f"its granularity is {item.granularity}, which was not asked for")
+        for item in named
+        if item not in fitting and request.strategies
+    ]
+    return fitting, left_out
+
+
+class _Scoring:
+    """Turns drafts into plans under one request."""
+
+    def __init__(self, problem: Problem, request: PlanningRequest, bound_us: float) -> None:
+        self._problem = problem
+        self._request = request
+        self._bound_us = bound_us
+        self._sampler = Sampler.of(problem)
+        self._cap = request.memory_cap_bytes
+
+    def score(self, strategy: Strategy, draft: Draft, effort: Effort) -> _Scored:
+        """Simulate a draft and say all that the answer says, but what compares it with other plans."""
+        problem = self._problem
+        timeline = simulate(problem, draft)
+        ends = self._sampler.ends_us(timeline)
+        samples = ends.max(axis=0)
+        offline = simulate(problem, draft, offline=True)
+        plan_ = Plan(
+            plan_id=_plan_id(problem, strategy, draft),
+            strategy=strategy.name,
+            granularity=strategy.granularity.value,
+            latency_us=summary(samples, timeline.latency_us),
+            offline_latency_us=offline.latency_us,
+            deadline_met=self._deadlines(timeline, ends),
+            speedup_over_best_single=None,
+            fallback=fallback_of(problem, timeline),
+            transfer_us=timeline.transfer_us,
+            peak_memory_bytes=usage.peak_memory_bytes(problem, timeline),
+            processors=usage.shares(problem, timeline),
+            bound_us=min(self._bound_us, timeline.latency_us) if draft.scale else self._bound_us,
+            requires_retraining=draft.requires_retraining,
+            stages=_stages(problem, timeline),
+            mappings=tuple(model.kernels.mapping for model in problem.models),
+            stopped_early=effort.stopped_early,
+            note=draft.note,
+        )
+        return _Scored(strategy, timeline, samples, plan_)
+
+    def allows(self, item: _Scored) -> bool:
+        """Tell whether a plan keeps the request's caps."""
+        if self._cap is not None and item.plan.peak_memory_bytes > self._cap:
+            return False
+        return all(
+            item.plan.processors[name].busy <= share + 1e-9
+            for name, share in self._request.max_share.items()
+            if name in item.plan.processors
+        )
+
+    def why_not(self, found: Sequence[_Scored]) -> str:
+        """Say which cap leaves nothing."""
+        if not found:
+            return "it has nothing to propose for this model"
+        least = min(item.plan.peak_memory_bytes for item in found)
+        if self._cap is not None and least > self._cap:
+            return f"it needs at least {least:.0f} bytes of activations, the cap is {self._cap:.0f}"
+        return f"its plans use processors more than `max_share` allows: {dict(self._request.max_share)}"
+
+    def rank(self, item: _Scored) -> tuple[float, int, int, str]:
+        """Order by the objective; of equals the one with fewer hand-overs, then fewer stages."""
+        value = float(getattr(item.plan.latency_us, self._request.objective))
+        return (round(value, 3), item.timeline.hand_overs, len(item.plan.stages), item.plan.plan_id)
+
+    def _deadlines(self, timeline: Timeline, ends: Floats) -> tuple[float | None, ...]:
+        problem = self._problem
+        model_of = np.array([problem.kernels[work.kernels[0]].model for work in timeline.draft.works])
+        chances: list[float | None] = []
+        for index, model in enumerate(problem.models):
+            if model.deadline_us is None:
+                chances.append(None)
+                continue
+            mine = ends[model_of == index]
+            finish = mine.max(axis=0) if len(mine) else np.zeros(ends.shape[1])
+            chances.append(float((finish - model.release_us <= model.deadline_us).mean()))
+        return tuple(chances)
+
+
+def _ranked(scored: list[_Scored], scoring: _Scoring) -> tuple[Plan, ...]:
+    """Rank, and say how each plan compares with the others."""
+    ordered = sorted(scored, key=scoring.rank)
+    singles = [item.plan.latency_us.mean for item in scored if item.strategy.name == "mace"]
+    single = min(singles, default=None)
+    rivals = [item for item in ordered if not item.plan.requires_retraining]
+    chances = _chances([item.samples_us for item in rivals])
+    fastest = {id(item): chance for item, chance in zip(rivals, chances, strict=True)}
+    best = rivals[0] if rivals else None
+    plans = []
+    for item in ordered:
+        mean = item.plan.latency_us.mean
+        plans.append(
+            replace(
+                item.plan,
+                speedup_over_best_single=single / mean if single is not None and mean > 0 else None,
+                fastest=fastest.get(id(item), 0.0),
+                tie=best is not None and item is not best and id(item) in fastest and _tied(item, best),
+            )
+        )
+    return tuple(plans)
+
+
+def _chances(samples: Sequence[Floats]) -> list[float]:
+    """Chance of each plan to be the fastest; plans that are equally fast in a sample share it."""
+    if not samples:
+        return []
+    table = np.stack(samples)
+    winners = table <= table.min(axis=0) * (1 + 1e-9)
+    return [float(value) for value in (winners / winners.sum(axis=0)).mean(axis=1)]
+
+
+def _tied(item: _Scored, best: _Scored) -> bool:
+    """Two plans tie where neither is ahead in more than 60 % of the samples, or they differ by under 1 %."""
+    difference = item.samples_us - best.samples_us
+    ahead = float((difference < 0).mean() + 0.5 * (difference == 0).mean())
+    close = abs(float(difference.mean())) < 0.01 * float(best.samples_us.mean())
+    return close or 0.4 <= ahead <= 0.6
+
+
+def _stages(problem: Problem, timeline: Timeline) -> tuple[Stage, ...]:
+    return tuple(
+        Stage(
+            id=place,
+            model=problem.kernels[work.kernels[0]].model,
+            operators=tuple(name for index in work.kernels for name in problem.kernels[index].covers),
+            processor=problem.processors[work.processor].name,
+            split=work.split,
+            start_us=timeline.start_us[place],
+            end_us=timeline.end_us[place],
+            after=timeline.waits[place],
+        )
+        for place, work in enumerate(timeline.draft.works)
+    )
+
+
+def _plan_id(problem: Problem, strategy: Strategy, draft: Draft) -> str:
+    """Identify a plan by what it does, so that asking again gives the same name."""
+    content = [
+        strategy.name,
+        [model.kernels.graph.digest for model in problem.models],
+        [
+            [list(work.kernels), problem.processors[work.processor].name, list(work.after)]
+            + ([work.split.dimension, work.split.low, work.split.high] if work.split else [])
+            for work in draft.works
+        ],
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
