@@ -33,6 +33,14 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._draining = draining
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say where: whoever reads that line can connect."""
+        await super().startup(sockets)
+        if self.started and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            sys.stderr.write(f"socast: serving on http://{host}:{port}\n")
+            sys.stderr.flush()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Listen to SIGTERM and SIGINT; a drained stop is a success, so neither is raised again."""
@@ -62,7 +70,6 @@ def run(settings: Settings) -> None:
         )
     application = create_app(settings)
     listener = _listen(settings.host, settings.port)
-    host, port = listener.getsockname()[:2]
     config = uvicorn.Config(
         application,
         log_config=None,
@@ -73,8 +80,6 @@ def run(settings: Settings) -> None:
         lifespan="on",
     )
     server = _Server(config, application.state.draining)
-    sys.stderr.write(f"socast: serving on http://{host}:{port} ({settings.database.split('://')[0]})\n")
-    sys.stderr.flush()
     server.run(sockets=[listener])
     if not server.started:
         raise SocastError("The server did not start; see above.")

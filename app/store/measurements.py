@@ -3,18 +3,19 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, func, select
 
 from app.store.batch import Batch, RunRecord, Stored, TransferRecord, context_values
-from app.store.bulk import MAX_OPERATORS, TimingColumns, bulk_for
+from app.store.bulk import Bulk, DeviceChange, TimingColumns
+from app.store.bulk_postgres import PostgresBulk
+from app.store.bulk_sqlite import SqliteBulk
 from app.store.engine import Dialect
-from app.store.partitions import Partitions
+from app.store.partitions import Partition, Partitions
 from app.store.registry import KnownDevice, Registry, split_framework
-from app.store.tables import context, device, run, run_identity, transfer
+from app.store.tables import run, transfer
 from predictors.run import PredictorKey, Run, RunQuery
 
 WRITER_LOCK = 0x50CA57
@@ -87,15 +88,6 @@ OnRuns = Callable[[Connection, Sequence[StoredRun]], None]
 """Called inside the transaction that stores the runs, in the order of their ids."""
 
 
-class _Change(TypedDict):
-    key: int
-    now: int
-    runs: int
-    timings: int
-    latest: str | None
-    at: int
-
-
 @dataclass(slots=True)
 class _Group:
     """The batches of one transaction, whose they are, and what becomes of each."""
@@ -106,9 +98,14 @@ class _Group:
     known: set[UUID]
     results: list[Stored]
     now_us: int
+    partition: Partition | None = None
 
     def __iter__(self) -> Iterator[tuple[Batch, KnownDevice, Stored]]:
         return zip(self.batches, self.devices, self.results, strict=True)
+
+    def table(self, name: str) -> str:
+        """Return the table, or its partition, that this transaction inserts into."""
+        return name if self.partition is None else self.partition.table(name)
 
 
 class MeasurementWriter:
@@ -117,7 +114,7 @@ class MeasurementWriter:
     def __init__(self, dialect: Dialect, *, partition_days: int = 7, on_runs: OnRuns | None = None) -> None:
         self.on_runs = on_runs
         self._dialect = dialect
-        self._bulk = bulk_for(dialect)
+        self._bulk: Bulk = SqliteBulk() if dialect == "sqlite" else PostgresBulk()
         self._registry = Registry()
         self._partitions = Partitions(partition_days)
 
@@ -140,9 +137,9 @@ class MeasurementWriter:
             now_us=now_us,
         )
         stored = self._store_runs(group)
-        self._store_timings(connection, stored)
+        self._store_timings(group, stored)
         self._store_transfers(group)
-        _update_devices(group)
+        _update_devices(self._bulk, group)
         if stored and self.on_runs is not None:
             self.on_runs(connection, stored)
         return group.results
@@ -153,24 +150,22 @@ class MeasurementWriter:
         transfers = {t.transfer_uuid for batch in batches for t in batch.transfers}
         known: set[UUID] = set()
         if runs:
-            known |= self._bulk.known_uuids(connection, run_identity, "run_uuid", runs)
+            known |= self._bulk.known_uuids(connection, "run_identity", "run_uuid", runs)
         if transfers:
-            known |= self._bulk.known_uuids(connection, transfer, "transfer_uuid", transfers)
+            known |= self._bulk.known_uuids(connection, "transfer", "transfer_uuid", transfers)
         return known
 
-    def _first_id(self, connection: Connection, count: int, now_us: int) -> int:
-        """Return the first of `count` free ids: now or after the last one, and all in one partition."""
-        last = connection.scalar(select(func.max(run.c.id))) or 0
-        first = max(now_us, last + 1)
+    def _first_id(self, group: _Group) -> int:
+        """Return the first free id for these runs: now or after the last one, all in one partition."""
+        count = sum(len(batch.runs) for batch in group.batches)
+        first = max(group.now_us, (group.connection.scalar(select(func.max(run.c.id))) or 0) + 1)
         if self._dialect == "postgresql":
-            if self._partitions.start_of(first) != self._partitions.start_of(first + count):
-                first = self._partitions.start_of(first + count)
-            self._partitions.ensure(connection, first)
+            first, group.partition = self._partitions.reserve(group.connection, first, count)
         return first
 
     def _store_runs(self, group: _Group) -> list[StoredRun]:
         connection, known = group.connection, group.known
-        run_id = self._first_id(connection, sum(len(batch.runs) for batch in group.batches), group.now_us)
+        run_id = self._first_id(group)
         registry = self._registry
         stored: list[StoredRun] = []
         contexts: list[tuple[int, str]] = []
@@ -212,14 +207,14 @@ class MeasurementWriter:
                 run_id += 1
                 start = end
         if rows:
-            self._bulk.insert(connection, context, ("id", "fields"), contexts)
-            self._bulk.insert(connection, run, RUN_COLUMNS, rows)
-            self._bulk.insert(
-                connection, run_identity, ("run_uuid", "run_id"), [(row[1], row[0]) for row in rows]
-            )
+            identities = [(row[1], row[0]) for row in rows]
+            self._bulk.insert(connection, group.table("context"), ("id", "fields"), contexts)
+            self._bulk.insert(connection, group.table("run"), RUN_COLUMNS, rows)
+            self._bulk.insert(connection, "run_identity", ("run_uuid", "run_id"), identities)
         return stored
 
-    def _store_timings(self, connection: Connection, stored: Sequence[StoredRun]) -> None:
+    def _store_timings(self, group: _Group, stored: Sequence[StoredRun]) -> None:
+        connection = group.connection
         lengths = [s.record.length for s in stored]
         if not any(lengths):
             return
@@ -228,10 +223,8 @@ class MeasurementWriter:
         ran_on: list[tuple[int, int]] = []
         offset = 0
         for batch, runs in _by_batch(stored):
-            keys = self._registry.operator_ids(connection, batch.operators)
-            if keys and max(keys) >= MAX_OPERATORS:
-                raise OverflowError(f"more than {MAX_OPERATORS} distinct operators")
-            ids = np.array(keys, dtype=np.int64)[batch.operator_index]
+            keys = np.array(self._registry.operator_ids(connection, batch.operators), dtype=np.int64)
+            ids = keys[batch.operator_index]
             for item in runs:
                 end = item.start + item.record.length
                 operator_id.append(ids[item.start : end])
@@ -241,6 +234,7 @@ class MeasurementWriter:
                 offset += item.record.length
         self._bulk.insert_timings(
             connection,
+            group.table("timing"),
             TimingColumns(
                 stored[0].run_id, lengths, np.concatenate(operator_id), np.concatenate(latency_ns), ran_on
             ),
@@ -276,37 +270,24 @@ class MeasurementWriter:
                     record.context,
                 )
             )
-        self._bulk.insert(connection, transfer, TRANSFER_COLUMNS, rows)
+        self._bulk.insert(connection, "transfer", TRANSFER_COLUMNS, rows)
 
 
-_newer = func.coalesce(device.c.context_at_us, -1) <= bindparam("at")
-_UPDATE_DEVICE = (
-    update(device)
-    .where(device.c.id == bindparam("key"))
-    .values(
-        last_seen_at_us=bindparam("now"),
-        run_count=device.c.run_count + bindparam("runs"),
-        timing_count=device.c.timing_count + bindparam("timings"),
-        context=case((_newer, func.coalesce(bindparam("latest"), device.c.context)), else_=device.c.context),
-        context_at_us=case((_newer & (bindparam("at") >= 0), bindparam("at")), else_=device.c.context_at_us),
-    )
-)
-
-
-def _update_devices(group: _Group) -> None:
-    changes: dict[int, _Change] = {}
+def _update_devices(bulk: Bulk, group: _Group) -> None:
+    changes: dict[int, DeviceChange] = {}
     for batch, owner, result in group:
         change = changes.setdefault(
-            owner.key, _Change(key=owner.key, now=group.now_us, runs=0, timings=0, latest=None, at=-1)
+            owner.key,
+            DeviceChange(key=owner.key, now_us=group.now_us, runs=0, timings=0, latest=None, at_us=-1),
         )
         change["runs"] += result.runs
         change["timings"] += result.timings
         for record in batch.runs:
             # A clock in the future must not freeze what is known of the device.
             at = min(record.started_at_us, group.now_us)
-            if at >= change["at"]:
-                change["at"], change["latest"] = at, record.context
-    group.connection.execute(_UPDATE_DEVICE, list(changes.values()))
+            if at >= change["at_us"]:
+                change["at_us"], change["latest"] = at, record.context
+    bulk.update_devices(group.connection, list(changes.values()))
 
 
 def _by_batch(stored: Sequence[StoredRun]) -> Iterator[tuple[Batch, list[StoredRun]]]:

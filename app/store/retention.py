@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select, text, update
 
 from app.store.engine import Database, Dialect
-from app.store.partitions import PARTITIONED, bounds
+from app.store.partitions import PARTITIONED, partitions
 from app.store.tables import device, processor, run, timing
 
 SLICE_RUNS = 500
@@ -59,16 +59,14 @@ def _delete_slice(database: Database, before_us: int, pruned: Pruned) -> bool:
 
 def _drop_partitions(database: Database, before_us: int, pruned: Pruned) -> None:
     """Drop every partition that ends at or before `before_us`."""
-    with database.write() as connection:
-        ends = sorted(high for _, high in bounds(connection, "run").values() if high <= before_us)
-    for end in ends:
+    with database.read() as connection:
+        old = [partition for partition in partitions(connection) if partition.high <= before_us]
+    for partition in old:
         with database.write() as connection:
-            _forget_range(connection, end, pruned)
-            connection.execute(text("DELETE FROM run_identity WHERE run_id < :end"), {"end": end})
+            _forget_range(connection, partition.high, pruned)
+            connection.execute(text("DELETE FROM run_identity WHERE run_id < :end"), {"end": partition.high})
             for table in PARTITIONED:
-                for name, (_, high) in bounds(connection, table).items():
-                    if high <= end:
-                        connection.execute(text(f"DROP TABLE {name}"))
+                connection.execute(text(f"DROP TABLE {partition.table(table)}"))
 
 
 def _forget_range(connection: Connection, end: int, pruned: Pruned) -> None:

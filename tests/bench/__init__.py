@@ -1,0 +1,1 @@
+"""Benchmarks: every module of this package with a `run() -> list[Row]` is one section of the table."""
