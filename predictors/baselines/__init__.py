@@ -1,1 +1,1 @@
-"""Published predictors as learners, each a small faithful implementation with its source."""
+"""Published latency predictors as learners: one module each, found by being here."""
