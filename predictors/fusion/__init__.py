@@ -1,13 +1,14 @@
 """From a model file's operators to the kernels that a framework really runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from predictors.fusion import onnxruntime
 from predictors.fusion.kernel_graph import KernelGraph
+from predictors.fusion.reconcile import agreement, reconcile
 from predictors.fusion.rewriting import Rewriting
-from predictors.graph import ModelGraph
+from predictors.graph import ModelGraph, Operator
 
-__all__ = ["FRAMEWORKS", "KernelGraph", "kernels"]
+__all__ = ["FRAMEWORKS", "KernelGraph", "fitted", "kernels", "reconcile"]
 
 Rewrite = Callable[[Rewriting], None]
 
@@ -40,3 +41,10 @@ def kernels(graph: ModelGraph, framework: str = "onnxruntime", mapping: str | No
     rewriting = Rewriting(graph)
     variants[chosen](rewriting)
     return rewriting.freeze(name, chosen)
+
+
+def fitted(graph: ModelGraph, framework: str, reported: Sequence[Operator]) -> KernelGraph:
+    """Return the framework's mapping that fits a reported kernel sequence best, corrected by it."""
+    name = framework.strip().partition(" ")[0].lower()
+    variants = [kernels(graph, framework, mapping) for mapping in FRAMEWORKS.get(name, IDENTITY)]
+    return reconcile(max(variants, key=lambda variant: agreement(variant, reported)), reported)

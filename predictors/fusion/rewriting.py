@@ -1,6 +1,6 @@
 """A graph under rewriting: operators can be merged, dropped and inserted until it is frozen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from predictors.fusion.kernel_graph import KernelGraph
@@ -147,8 +147,18 @@ class Rewriting:
         self.tensors[derived] = replace(self.tensors[name], name=derived, shape=shape, content="")
         return derived
 
-    def freeze(self, framework: str, mapping: str) -> KernelGraph:
-        """Return what stands now as an immutable kernel graph, in topological order."""
+    def new_tensor(self, name: str, operator: Operator) -> None:
+        """Register the result of an operator under a name of its own."""
+        shape = operator.outputs[0] if operator.outputs else ()
+        self.tensors[name] = Tensor(name, shape, operator.dtype)
+
+    def freeze(
+        self, framework: str, mapping: str, records: Mapping[str, Operator] | None = None
+    ) -> KernelGraph:
+        """Return what stands now as an immutable kernel graph, in topological order.
+
+        `records` are operators by kernel name that were observed, and go before what the rules derive.
+        """
         ranked = list(self)
         position = {name: index for index, op in enumerate(ranked) for name in op.outputs}
         before = [{position[name] for name in op.inputs if name in position} for op in ranked]
@@ -156,7 +166,11 @@ class Rewriting:
         if order is None:
             raise AssertionError("a rewriting must keep the graph acyclic")
         ops = [ranked[index] for index in order]
-        nodes = tuple(Node(op.name, self._operator(op), tuple(op.inputs), tuple(op.outputs)) for op in ops)
+        seen = records or {}
+        nodes = tuple(
+            Node(op.name, seen.get(op.name) or self._operator(op), tuple(op.inputs), tuple(op.outputs))
+            for op in ops
+        )
         used = {name for node in nodes for name in (*node.inputs, *node.outputs)}
         used |= {*self.source.inputs, *self.source.outputs}
         graph = replace(
