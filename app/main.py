@@ -12,8 +12,10 @@ from fastapi import APIRouter, FastAPI
 import app.api
 from app.api import problems
 from app.api.middleware import Observed
+from app.auth import Gate
 from app.services.database import open_migrated
 from app.services.ingest import Ingest
+from app.services.keys import KeyRing
 from app.settings import Settings
 from app.store.measurements import MeasurementWriter
 
@@ -29,6 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
         ingest.start()
         service.state.database = database
         service.state.ingest = ingest
+        service.state.gate = Gate(None if settings.open else KeyRing(database), settings.rate_limit)
         try:
             yield
         finally:

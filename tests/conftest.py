@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,19 +15,31 @@ from app.settings import Settings
 from app.store import migrate
 from app.store.engine import Database
 from app.store.tables import metadata
-from tests.postgres import fresh_database, server_url
+from tests.postgres import fresh_database, server_url, stop_server
 
+DIRECTORY = "SOCAST_TEST_POSTGRES_DIRECTORY"
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 AppFactory = Callable[..., TestClient]
 
 
+def pytest_configure() -> None:
+    """Choose where PostgreSQL keeps its data; workers inherit the choice of the process that starts them."""
+    # Not below pytest's own directory, which root alone may enter: the server runs as another user.
+    if WORKER == "main":
+        os.environ[DIRECTORY] = tempfile.mkdtemp(prefix="socast-postgres-")
+
+
+def pytest_unconfigure() -> None:
+    """Stop PostgreSQL when the last worker is done."""
+    if WORKER == "main":
+        stop_server(Path(os.environ.pop(DIRECTORY)))
+
+
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> str:
+def postgres_server() -> str:
     """URL of the one PostgreSQL server that all workers share."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base if WORKER == "main" else base.parent
-    return server_url(shared / "postgres")
+    return server_url(Path(os.environ[DIRECTORY]))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,11 @@ def open_unmigrated(url: str | None = None) -> Database:
     return Database(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
 
 
+def open_for_command(url: str | None = None) -> Database:
+    """Open the database of the environment, or the one at `url`, migrated as `open_migrated` does."""
+    return open_migrated(Settings() if url is None else Settings(database=url))
+
+
 def open_migrated(settings: Settings) -> Database:
     """Open the database for use; an embedded one migrates itself, a server's must be migrated already."""
     database = Database(settings.database, sqlite_synchronous=settings.sqlite_synchronous)

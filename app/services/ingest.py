@@ -18,6 +18,7 @@ from app.observability import (
     INGEST_SECONDS,
 )
 from app.schemas.measurements import Counts, MeasurementReceipt, Rejection
+from app.services.keys import Principal
 from app.services.prepare import prepare
 from app.store.batch import Batch, Stored
 from app.store.engine import Database
@@ -79,12 +80,16 @@ class Ingest:
         INGEST_QUEUE_BYTES.set(self._waiting_bytes)
         return await submission.done
 
-    async def take(self, bodies: Sequence[bytes]) -> list[MeasurementReceipt | SocastError]:
+    async def take(
+        self, bodies: Sequence[bytes], principal: Principal
+    ) -> list[MeasurementReceipt | SocastError]:
         """Store the batches of one request in one transaction; return the receipt or the refusal of each."""
         prepared: list[tuple[Batch, list[Fault]] | SocastError] = []
         for body in bodies:
             try:
-                prepared.append(prepare(body))
+                batch, faults = prepare(body)
+                principal.check_device(batch.device.device_id)
+                prepared.append((batch, faults))
             except SocastError as error:
                 prepared.append(error)
         batches = [item[0] for item in prepared if not isinstance(item, SocastError)]

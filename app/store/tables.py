@@ -132,7 +132,8 @@ run = Table(
     Column("total_ns", BigInteger, nullable=False),
     Column("energy_mj", Float),
     Column("inclusion_probability", Float, comment="null: kept for sure"),
-    Index(None, "processor_id", "id"),
+    Index(None, "started_at_us"),
+    Index(None, "processor_id", "started_at_us"),
     Index(None, "model_id", "id"),
     postgresql_partition_by="RANGE (id)",
 )

@@ -146,7 +146,8 @@ def upgrade() -> None:
         postgresql_partition_by="RANGE (id)",
     )
     op.create_index("ix_run_model_id_id", "run", ["model_id", "id"])
-    op.create_index("ix_run_processor_id_id", "run", ["processor_id", "id"])
+    op.create_index("ix_run_started_at_us", "run", ["started_at_us"])
+    op.create_index("ix_run_processor_id_started_at_us", "run", ["processor_id", "started_at_us"])
     op.create_table(
         "run_identity",
         sa.Column("run_uuid", UUID16, nullable=False),

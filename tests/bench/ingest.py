@@ -17,7 +17,7 @@ from app.store.bulk_postgres import encode_rows
 from app.store.engine import Database
 from tests.bench.row import Row, at_least, at_most
 from tests.load import OPERATORS, RUNS, Sent, saturate, server
-from tests.postgres import fresh_database, server_url
+from tests.postgres import fresh_database, server_url, stop_server
 
 SECONDS = float(os.environ.get("SOCAST_BENCH_SECONDS", "10"))
 TIMINGS = RUNS * OPERATORS
@@ -28,7 +28,12 @@ GROUP_RUNS = 8 * RUNS
 def run() -> list[Row]:
     """Measure both databases."""
     with tempfile.TemporaryDirectory(prefix="socast-bench-") as directory:
-        return [*_sqlite(Path(directory)), *_postgres(Path(directory))]
+        rows = _sqlite(Path(directory))
+    postgres = Path(tempfile.mkdtemp(prefix="socast-postgres-"))
+    try:
+        return rows + _postgres(server_url(postgres))
+    finally:
+        stop_server(postgres)
 
 
 def _sqlite(directory: Path) -> list[Row]:
@@ -68,8 +73,7 @@ def _compressed(directory: Path) -> list[Row]:
     ]
 
 
-def _postgres(directory: Path) -> list[Row]:
-    postgres = server_url(directory / "postgres")
+def _postgres(postgres: str) -> list[Row]:
     raw_small = _raw_copy(fresh_database(postgres, "socast_raw"), RUNS)
     raw = _raw_copy(fresh_database(postgres, "socast_raw"), GROUP_RUNS)
     url = fresh_database(postgres, "socast_bench")
@@ -79,8 +83,6 @@ def _postgres(directory: Path) -> list[Row]:
     with database.read() as connection:
         size = connection.scalar(text("SELECT pg_database_size(current_database())")) or 0
     database.dispose()
-    fresh_database(postgres, "socast_bench")
-    fresh_database(postgres, "socast_raw")
     rate = sent.accepted * TIMINGS / sent.seconds
     return [
         Row(f"postgresql: raw COPY, {TIMINGS} rows a transaction", raw_small, "timings/s"),
