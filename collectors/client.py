@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -12,6 +12,7 @@ from collectors.errors import CollectorError
 
 TIMEOUT_S = 30.0
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 class ServiceError(CollectorError):
@@ -79,12 +80,7 @@ class Client:
         """Post one measurement batch, encoded as stated (`gzip`, `zstd`, or none)."""
         headers = {"Content-Type": "application/json"} | ({"Content-Encoding": encoding} if encoding else {})
         response = self._send("POST", "/v1/measurements", content=batch, headers=headers)
-        try:
-            return msgspec.json.decode(response.content, type=Receipt)
-        except msgspec.DecodeError as error:
-            raise UnreachableError(
-                f"{self._http.base_url} does not answer like a socast service: {error}"
-            ) from error
+        return self._decode(response, Receipt)
 
     def register_model(self, path: Path) -> Json:
         """Post a model file; returns its digest and operator graph with costs."""
@@ -152,8 +148,14 @@ class Client:
         params: Mapping[str, str | int] | None = None,
     ) -> Json:
         response = self._send(method, path, json=json, content=content, params=params)
-        body: Json = response.json()
-        return body
+        return self._decode(response, Json)
+
+    def _decode(self, response: httpx.Response, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(response.content, type=kind)
+        except msgspec.DecodeError as error:
+            server = self._http.base_url
+            raise UnreachableError(f"{server} does not answer like a socast service: {error}") from error
 
     def _send(
         self,

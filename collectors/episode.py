@@ -61,7 +61,6 @@ class Recorder:
         owed = [name for name in models for _ in range(episode.least_runs)]
         self._rng.shuffle(owed)
         unseen = set(models)
-        gc.collect()
         gc.disable()
         try:
             with pinned(episode.processor.core):

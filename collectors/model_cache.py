@@ -2,10 +2,9 @@
 
 from collections.abc import Container, Sequence
 
-import psutil
-
 from collectors.models import ModelFile
 from collectors.runners.runner import LoadedModel, Runner
+from collectors.sensors import free_memory_share
 
 LEAST_FREE_SHARE = 0.2
 """Below this share of free memory, models that are not in use are let go."""
@@ -45,7 +44,6 @@ class ModelCache:
     def make_room(self, in_use: Container[str]) -> None:
         """Let models go that are not in use, oldest first, while memory is short."""
         for name in [name for name in self._loaded if name not in in_use]:
-            memory = psutil.virtual_memory()
-            if memory.available >= LEAST_FREE_SHARE * memory.total:
+            if free_memory_share() >= LEAST_FREE_SHARE:
                 return
             self.drop(name)

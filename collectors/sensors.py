@@ -128,7 +128,7 @@ class Sensors:
         while len(self._history) > 1 and now.at_us - self._history[1].at_us >= WINDOW_US:
             self._history.popleft()
         readings = {
-            "memory_available_bytes": _available_bytes(self._memory.text()),
+            "memory_available_bytes": _memory_bytes(self._memory.text(), "MemAvailable"),
             "frequency_mhz": self._frequencies[core].number(1000),
             "temperature_c": self._temperature.number(1000),
             "battery_fraction": self._battery.number(100),
@@ -197,9 +197,16 @@ def _stalled_us(text: str | None) -> int | None:
     return None if text is None else int(text.partition("\n")[0].rpartition("total=")[2])
 
 
-def _available_bytes(text: str | None) -> int | None:
+def free_memory_share(proc: Path = Path("/proc")) -> float:
+    """Return the share of memory that is available without swapping; 1 where the machine does not say."""
+    text = (proc / "meminfo").read_text()
+    available, total = _memory_bytes(text, "MemAvailable"), _memory_bytes(text, "MemTotal")
+    return available / total if available is not None and total else 1.0
+
+
+def _memory_bytes(text: str | None, field: str) -> int | None:
     for line in (text or "").splitlines():
-        if line.startswith("MemAvailable:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
     return None
 

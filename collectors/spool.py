@@ -24,6 +24,7 @@ DEAD_LETTERS_KEPT = 1000
 SURVIVAL = 0.5
 """The chance of each record to stay when room is made."""
 BUSY_TIMEOUT_S = 30.0
+CACHE_KIB = 512
 STORED_BYTES = "stored_bytes"
 
 Kind = Literal["run", "transfer"]
@@ -84,6 +85,7 @@ class Spool:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA foreign_keys=ON")
+            self._db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             self._db.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise SpoolError(f"{path}: {error}; name another file with --spool") from error

@@ -197,7 +197,3 @@ def main(server: str, spool_path: str, parent: str) -> None:
         while spool.pending() and time.monotonic() < deadline:
             time.sleep(min(uploader.step(), max(0.0, deadline - time.monotonic())))
     spool.close()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

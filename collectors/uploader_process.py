@@ -6,6 +6,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+PROGRAM = """
+import sys
+sys.modules["click"] = None  # else httpx loads its command line, and rich with it: 6 MB that nobody uses here
+from collectors.uploader import main
+main(*sys.argv[1:])
+"""
 GRACE_S = 5.0
 """Time beyond the drain in which the uploader has to end by itself."""
 
@@ -17,7 +23,7 @@ class UploaderProcess:
     """
 
     def __init__(self, server: str, spool: Path, key: str | None) -> None:
-        self._command = [sys.executable, "-m", "collectors.uploader", server, str(spool), str(os.getpid())]
+        self._command = [sys.executable, "-c", PROGRAM, server, str(spool), str(os.getpid())]
         self._environment = {**os.environ, "SOCAST_KEY": key or ""}
         self._child = self._start()
 
