@@ -51,6 +51,9 @@ class HashedCosts:
     def transfer(self, source: str, target: str) -> Transfer:
         return self.transfer_cost
 
+    def dtypes(self, processor: str) -> tuple[str, ...]:
+        return ("float32",)
+
     def dispatch_us(self, processor: str) -> float:
         return self.dispatch
 

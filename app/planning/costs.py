@@ -1,7 +1,7 @@
 """What stages cost: dense tables per (kernel, processor), and the costs of copies, dispatch and spread."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,6 +42,8 @@ class Spread:
     noise: float
 
 
+_FRIENDLY = {"cpu": ("int8", "uint8"), "": ("float16",)}
+
 DEFAULT_SPREAD = Spread(shared=0.1, noise=0.1)
 
 
@@ -79,6 +81,10 @@ class CostSource(Protocol):
 
     def dispatch_us(self, processor: str) -> float:
         """Return the cost of starting one stage."""
+        ...
+
+    def dtypes(self, processor: str) -> Collection[str]:
+        """Return the data types in which this processor was ever timed."""
         ...
 
 
@@ -136,6 +142,30 @@ class CostTable:
             return float((self.full_offline if offline else self.full)[kernel, processor])
         table = (self.splits_offline if offline else self.splits)[dimension]
         return float(np.interp(fraction, FRACTIONS, table[kernel, processor]))
+
+    @cached_property
+    def friendly_scale(self) -> Floats:
+        """Factor on each latency in the processor's own data type, shape (K, P); 1 where it was not timed.
+
+        That is 8-bit integers on a CPU and half precision elsewhere (µLayer, EuroSys '19, section 4.2).
+        """
+        scale = np.ones(self._supported.shape)
+        for place, processor in enumerate(self._processors):
+            known = set(self._source.dtypes(processor.name))
+            wanted = [name for name in _FRIENDLY["cpu" if processor.kind == "cpu" else ""] if name in known]
+            rows = [
+                row
+                for row, operator in enumerate(self._distinct)
+                if self._supported[row, place] and operator.dtype == "float32"
+            ]
+            if not wanted or not rows:
+                continue
+            base = [self._distinct[row] for row in rows]
+            other = [replace(operator, dtype=wanted[0]) for operator in base]
+            latency = self._source.latencies_us(processor.name, base + other, Rung.RUNTIME)
+            before, after = latency[: len(rows)], latency[len(rows) :]
+            scale[rows, place] = np.where(before > 0, after / np.maximum(before, 1e-9), 1.0)
+        return np.asarray(scale[self._row])
 
     def _whole(self, rung: Rung) -> Floats:
         table = np.full(self._supported.shape, np.inf)

@@ -170,10 +170,14 @@ class _Scoring:
             return f"it needs at least {least:.0f} bytes of activations, the cap is {self._cap:.0f}"
         return f"its plans use processors more than `max_share` allows: {dict(self._request.max_share)}"
 
-    def rank(self, item: _Scored) -> tuple[float, int, int, str]:
-        """Order by the objective; of equals the one with fewer hand-overs, then fewer stages."""
-        value = float(getattr(item.plan.latency_us, self._request.objective))
-        return (round(value, 3), item.timeline.hand_overs, len(item.plan.stages), item.plan.plan_id)
+    def rank(self, item: _Scored) -> tuple[bool, float, int, int, str]:
+        """Order by the objective; of equals the one with fewer hand-overs, then fewer stages.
+
+        Plans that change the model come after those that keep it.
+        """
+        plan_ = item.plan
+        value = round(float(getattr(plan_.latency_us, self._request.objective)), 3)
+        return (plan_.requires_retraining, value, item.timeline.hand_overs, len(plan_.stages), plan_.plan_id)
 
     def _deadlines(self, timeline: Timeline, ends: Floats) -> tuple[float | None, ...]:
         problem = self._problem
