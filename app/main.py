@@ -4,18 +4,21 @@ import importlib
 import pkgutil
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
 import app.api
+from app import learner
 from app.api import problems
 from app.api.middleware import Observed
 from app.auth import Gate
 from app.services.database import open_migrated
+from app.services.fast_clock import FastClock
 from app.services.ingest import Ingest
 from app.services.keys import KeyRing
+from app.services.shelf import Shelf
 from app.settings import Settings
 from app.store.measurements import MeasurementWriter
 
@@ -26,14 +29,19 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(service: FastAPI) -> AsyncIterator[None]:
         database = open_migrated(settings)
-        writer = MeasurementWriter(database.dialect, partition_days=settings.partition_days)
+        shelf = Shelf()
+        writer = MeasurementWriter(
+            database.dialect, partition_days=settings.partition_days, on_runs=FastClock(shelf)
+        )
         ingest = Ingest(database, writer, queue_bytes=settings.queue_bytes)
         ingest.start()
         service.state.database = database
         service.state.ingest = ingest
         service.state.gate = Gate(None if settings.open else KeyRing(database), settings.rate_limit)
+        service.state.shelf = shelf
         try:
-            yield
+            with nullcontext() if settings.no_learner else learner.beside(settings):
+                yield
         finally:
             service.state.draining.set()
             ingest.close()

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     max_decoded_bytes: int = Field(
         default=64 * 2**20, ge=1024, description="Largest request body after decompression."
     )
+    max_model_bytes: int = Field(default=256 * 2**20, ge=1024, description="Largest model file.")
     queue_bytes: int = Field(
         default=64 * 2**20,
         ge=1024,

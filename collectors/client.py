@@ -114,12 +114,16 @@ class Client:
         """List predictors and their versions."""
         return self._json("GET", "/v1/predictors")
 
-    def pin_predictor(self, version: str) -> Json:
+    def predictor(self, version: int) -> Json:
+        """Return one version of a predictor."""
+        return self._json("GET", f"/v1/predictors/{version}")
+
+    def pin_predictor(self, version: int) -> Json:
         """Keep a predictor at a version."""
         return self._json("POST", f"/v1/predictors/{version}/pin")
 
-    def roll_back_predictor(self, version: str) -> Json:
-        """Put a predictor back to a version."""
+    def roll_back_predictor(self, version: int) -> Json:
+        """Withdraw a version; returns the one that serves instead."""
         return self._json("POST", f"/v1/predictors/{version}/rollback")
 
     def report(self, name: str, **parameters: str) -> Json:

@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_LEAST_US = 1.0
+LEAST_US = 1.0
 """Relative errors of latencies under the clock's resolution mean nothing; they are taken to this."""
 
 
 def point_scores(measured_us: Floats, point_us: Floats) -> dict[str, float]:
     """Score a point estimate (the median) on runs of shape (n,), n of at least 1."""
-    measured = np.maximum(measured_us, _LEAST_US)
+    measured = np.maximum(measured_us, LEAST_US)
     relative = (point_us - measured) / measured
-    ratio = np.log(np.maximum(point_us, _LEAST_US) / measured)
+    ratio = np.log(np.maximum(point_us, LEAST_US) / measured)
     return {
         "mape": float(np.abs(relative).mean()),
         "median_ape": float(np.median(np.abs(relative))),
@@ -27,7 +27,7 @@ def point_scores(measured_us: Floats, point_us: Floats) -> dict[str, float]:
 
 def bias(measured_us: Floats, mean_us: Floats) -> float:
     """Return the ratio of sums of predicted means over measured, minus 1: how far sums are off."""
-    return float(mean_us.sum() / max(measured_us.sum(), _LEAST_US) - 1.0)
+    return float(mean_us.sum() / max(measured_us.sum(), LEAST_US) - 1.0)
 
 
 def pinball(measured_us: Floats, quantiles_us: Mapping[float, Floats]) -> float:
@@ -36,12 +36,12 @@ def pinball(measured_us: Floats, quantiles_us: Mapping[float, Floats]) -> float:
     for level, predicted in quantiles_us.items():
         gap = measured_us - predicted
         losses.append(np.maximum(level * gap, (level - 1.0) * gap).mean())
-    return float(np.mean(losses) / max(measured_us.mean(), _LEAST_US))
+    return float(np.mean(losses) / max(measured_us.mean(), LEAST_US))
 
 
 def interval_scores(measured_us: Floats, low_us: Floats, high_us: Floats, level: float) -> dict[str, float]:
     """Score a central interval: coverage, mean relative width, and the Winkler score relative to measured."""
-    measured = np.maximum(measured_us, _LEAST_US)
+    measured = np.maximum(measured_us, LEAST_US)
     outside = np.maximum(low_us - measured_us, 0.0) + np.maximum(measured_us - high_us, 0.0)
     width = high_us - low_us
     return {

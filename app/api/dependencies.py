@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.services.ingest import Ingest
+from app.services.shelf import Shelf
 from app.settings import Settings
 from app.store.engine import Database
 
@@ -24,6 +25,11 @@ async def _ingest(request: Request) -> Ingest:
     return request.app.state.ingest  # type: ignore[no-any-return]
 
 
+def _shelf(request: Request) -> Shelf:
+    return request.app.state.shelf  # type: ignore[no-any-return]
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 IngestDep = Annotated[Ingest, Depends(_ingest)]
+ShelfDep = Annotated[Shelf, Depends(_shelf)]

@@ -11,6 +11,7 @@ import sys
 import typer
 
 from app.errors import SocastError
+from collectors.errors import CollectorError
 
 
 def build() -> typer.Typer:
@@ -33,6 +34,6 @@ def main() -> None:
     """Run the command line: exit 0 when done, 1 on a fault worth a message, 2 on wrong usage."""
     try:
         build()()
-    except SocastError as error:
+    except (SocastError, CollectorError) as error:
         sys.stderr.write(f"socast: {error}\n")
         sys.exit(1)

@@ -11,15 +11,13 @@ from typing import Annotated
 
 import typer
 
-from app.errors import SocastError
-
 
 def register(cli: typer.Typer) -> None:
     """Add the command."""
     cli.command("agent")(agent)
 
 
-def agent(  # noqa: PLR0917
+def agent(
     server: Annotated[str, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")],
     key: Annotated[
         str | None,
@@ -62,7 +60,6 @@ def agent(  # noqa: PLR0917
 ) -> None:
     """Time models on this machine's processors while load comes and goes, and upload the timings."""
     from collectors.agent import AgentOptions, run
-    from collectors.errors import CollectorError
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -79,10 +76,7 @@ def agent(  # noqa: PLR0917
         spool_cap_bytes=spool_cap_mb * 1024 * 1024,
         seed=seed,
     )
-    try:
-        run(options, _print_json if as_json else _print_text, stop)
-    except CollectorError as error:
-        raise SocastError(str(error)) from error
+    run(options, _print_json if as_json else _print_text, stop)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, bindparam, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from app.store.batch import context_values, soc_name
 from app.store.operators import OperatorReader
@@ -71,6 +71,12 @@ class RunReader:
 def cursor(connection: Connection, learner: str) -> int:
     """Return the id of the last run that this learner has learned from, 0 at first."""
     return connection.scalar(select(learner_cursor.c.run_id).where(learner_cursor.c.learner == learner)) or 0
+
+
+def pending(connection: Connection, learner: str) -> int:
+    """Return how many stored runs this learner has not learned from yet."""
+    after = run.c.id > cursor(connection, learner)
+    return connection.scalar(select(func.count()).select_from(run).where(after)) or 0
 
 
 def set_cursor(connection: Connection, learner: str, run_id: int) -> None:

@@ -59,16 +59,20 @@ class StoredRun:
     record: RunRecord
     start: int
 
+    @property
+    def key(self) -> PredictorKey:
+        """Which predictor the run belongs to."""
+        return PredictorKey(self.soc, self.record.processor, split_framework(self.record.framework)[0])
+
     def to_run(self) -> Run:
         """Return it in the predictors' words."""
         record, described = self.record, self.batch.device
-        name, version = split_framework(record.framework)
         end = self.start + record.length
         operators = [self.batch.operators[i] for i in self.batch.operator_index[self.start : end].tolist()]
         return Run(
             run_id=str(record.run_uuid),
             query=RunQuery(
-                key=PredictorKey(self.soc, record.processor, name),
+                key=self.key,
                 device_id=described.device_id,
                 model=record.model_digest or record.model_name,
                 started_at_us=record.started_at_us,
@@ -77,7 +81,7 @@ class StoredRun:
                 profiled=record.profiled,
                 calibration=record.calibration,
                 condition=record.condition,
-                framework_version=version,
+                framework_version=split_framework(record.framework)[1],
             ),
             total_us=record.total_ns / 1000,
             latency_us=self.batch.latency_ns[self.start : end] / 1000,

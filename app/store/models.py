@@ -2,15 +2,13 @@
 
 import json
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy import Connection, select
 
 from app.store.operators import OperatorReader
 from app.store.tables import framework, model, model_graph, processor, run, timing
 from app.store.upsert import insert_or
-from predictors.graph import ModelGraph, Node, Operator, Tensor
+from predictors.graph import ModelGraph, Operator
 
 
 def put_graph(connection: Connection, graph: ModelGraph) -> None:
@@ -18,7 +16,7 @@ def put_graph(connection: Connection, graph: ModelGraph) -> None:
     statement = insert_or(connection, model_graph).values(
         digest=graph.digest,
         name=graph.name,
-        graph=graph_to_json(graph),
+        graph=json.dumps(graph.to_json(), separators=(",", ":")),
         uploaded_at_us=time.time_ns() // 1000,
     )
     connection.execute(statement.on_conflict_do_nothing())
@@ -27,7 +25,7 @@ def put_graph(connection: Connection, graph: ModelGraph) -> None:
 def get_graph(connection: Connection, digest: str) -> ModelGraph | None:
     """Return the graph of an uploaded model."""
     text = connection.scalar(select(model_graph.c.graph).where(model_graph.c.digest == digest))
-    return None if text is None else graph_from_json(text)
+    return None if text is None else ModelGraph.from_json(json.loads(text))
 
 
 def list_graphs(connection: Connection) -> list[tuple[str, str]]:
@@ -75,55 +73,3 @@ def reported_kernels(
     )
     operators = OperatorReader().get(connection, ids)
     return tuple(operators[key] for key in ids)
-
-
-def graph_to_json(graph: ModelGraph) -> str:
-    """Write a graph as JSON text."""
-    return json.dumps(
-        {
-            "name": graph.name,
-            "digest": graph.digest,
-            "inputs": graph.inputs,
-            "outputs": graph.outputs,
-            "nodes": [
-                {
-                    "name": node.name,
-                    "operator": json.loads(node.operator.canonical),
-                    "inputs": node.inputs,
-                    "outputs": node.outputs,
-                }
-                for node in graph.nodes
-            ],
-            "tensors": [
-                {"name": t.name, "shape": t.shape, "dtype": t.dtype, "constant": t.constant}
-                for t in graph.tensors.values()
-            ],
-        },
-        separators=(",", ":"),
-    )
-
-
-def graph_from_json(text: str) -> ModelGraph:
-    """Read what `graph_to_json` wrote."""
-    data = json.loads(text)
-    tensors = [Tensor(t["name"], tuple(t["shape"]), t["dtype"], t["constant"]) for t in data["tensors"]]
-    return ModelGraph(
-        name=data["name"],
-        digest=data["digest"],
-        nodes=tuple(_node(node) for node in data["nodes"]),
-        inputs=tuple(data["inputs"]),
-        outputs=tuple(data["outputs"]),
-        tensors={tensor.name: tensor for tensor in tensors},
-    )
-
-
-def _node(data: Mapping[str, Any]) -> Node:
-    described = data["operator"]
-    operator = Operator(
-        op_type=described["op_type"],
-        inputs=tuple(map(tuple, described["inputs"])),
-        outputs=tuple(map(tuple, described["outputs"])),
-        dtype=described["dtype"],
-        attributes=described["attributes"],
-    )
-    return Node(data["name"], operator, tuple(data["inputs"]), tuple(data["outputs"]))

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 from datasketches import kll_floats_sketch
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Table, select
 
 from app.store.batch import soc_name
@@ -47,10 +49,10 @@ class Cell:
     sums: dict[str, float] = field(default_factory=dict)
     sketch: kll_floats_sketch = field(default_factory=lambda: kll_floats_sketch(SKETCH_K))
 
-    def add(self, absolute_percentage_error: float, terms: Mapping[str, float]) -> None:
-        """Count one prediction."""
-        self.n += 1
-        self.sketch.update(absolute_percentage_error)
+    def add(self, absolute_percentage_errors: NDArray[np.float64], terms: Mapping[str, float]) -> None:
+        """Count predictions by their errors, shape (n,), and the sums of their other terms."""
+        self.n += len(absolute_percentage_errors)
+        self.sketch.update(absolute_percentage_errors)
         for name, value in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 

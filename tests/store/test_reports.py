@@ -13,7 +13,7 @@ from tests.store.test_learning import store
 def cell(errors: list[float]) -> Cell:
     made = Cell()
     for error in errors:
-        made.add(error, {"ape": error, "squared": error**2})
+        made.add(np.array([error]), {"ape": error, "squared": error**2})
     return made
 
 

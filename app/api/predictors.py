@@ -1,0 +1,52 @@
+"""`/v1/predictors`: versions of predictors, and which one serves."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter
+
+from app.api.dependencies import DatabaseDep
+from app.schemas.predictors import PredictorVersionOut, PredictorVersions
+from app.services import predictors
+from app.store.versions import VersionInfo
+
+router = APIRouter(prefix="/v1/predictors", tags=["predictors"])
+
+
+@router.get("")
+def get_predictors(database: DatabaseDep) -> PredictorVersions:
+    """Answer all versions, newest first."""
+    return PredictorVersions(items=list(map(_version, predictors.list_versions(database))))
+
+
+@router.get("/{version_id}")
+def get_predictor(version_id: int, database: DatabaseDep) -> PredictorVersionOut:
+    """Answer one version."""
+    return _version(predictors.get(database, version_id))
+
+
+@router.post("/{version_id}/pin")
+def post_pin(version_id: int, database: DatabaseDep) -> PredictorVersionOut:
+    """Keep serving this version until another is pinned or it is rolled back."""
+    return _version(predictors.pin(database, version_id))
+
+
+@router.post("/{version_id}/rollback")
+def post_rollback(version_id: int, database: DatabaseDep) -> PredictorVersionOut:
+    """Withdraw this version; answers the one that serves instead."""
+    return _version(predictors.roll_back(database, version_id))
+
+
+def _version(info: VersionInfo) -> PredictorVersionOut:
+    return PredictorVersionOut(
+        id=info.id,
+        soc=info.key.soc,
+        processor=info.key.processor,
+        framework=info.key.framework,
+        digest=info.digest,
+        reason=info.reason,
+        metrics=dict(info.metrics),
+        created_at=datetime.fromtimestamp(info.created_at_us / 1e6, UTC),
+        serving=info.active,
+        pinned=info.pinned,
+        rolled_back=info.rolled_back,
+    )

@@ -1,0 +1,60 @@
+"""`socast plan`: ask for partition plans of a model file."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class Objective(StrEnum):
+    """What plans are ranked by."""
+
+    MEAN = "mean"
+    P90 = "p90"
+    P99 = "p99"
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command()(plan)
+
+
+def plan(
+    model: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An ONNX file.")],
+    server: Annotated[str, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")],
+    device: Annotated[str, typer.Option(envvar="SOCAST_DEVICE", help="Device to plan for.")],
+    key: Annotated[str | None, typer.Option(envvar="SOCAST_KEY", help="API key (scheduler).")] = None,
+    objective: Annotated[
+        Objective, typer.Option(envvar="SOCAST_OBJECTIVE", help="What plans are ranked by.")
+    ] = Objective.MEAN,
+    strategy: Annotated[
+        list[str] | None, typer.Option(envvar="SOCAST_STRATEGY", help="Only this strategy; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", envvar="SOCAST_JSON", help="Print the answer.")] = False,
+) -> None:
+    """Upload MODEL and print its partition plans for DEVICE, in its present context."""
+    from collectors.client import Client
+
+    with Client(server, key) as client:
+        digest = client.register_model(model)["digest"]
+        request: dict[str, Any] = {
+            "models": [{"digest": digest}],
+            "device_id": device,
+            "objective": objective.value,
+        }
+        if strategy:
+            request["strategies"] = strategy
+        answer = client.plan(request)
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    from rich.console import Console
+
+    from app.terminal import plan_table
+
+    console = Console()
+    console.print(plan_table(answer))
+    for item in answer["impossible"]:
+        console.print(f"{item['strategy']}: {item['reason']}")

@@ -1,0 +1,70 @@
+"""`socast predictors`: look at the versions of predictors, pin one, roll back."""
+
+import json
+from typing import Annotated
+
+import typer
+
+Server = Annotated[str, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")]
+Key = Annotated[str | None, typer.Option(envvar="SOCAST_KEY", help="API key (analyst; admin to change).")]
+VersionId = Annotated[int, typer.Argument(help="The version's number, as listed.")]
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the commands."""
+    predictors = typer.Typer(no_args_is_help=True, help="List, show, pin and roll back predictor versions.")
+    predictors.command("list")(list_)
+    predictors.command()(show)
+    predictors.command()(pin)
+    predictors.command()(rollback)
+    cli.add_typer(predictors, name="predictors")
+
+
+def list_(server: Server, key: Key = None) -> None:
+    """List every version, newest first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from collectors.client import Client
+
+    with Client(server, key) as client:
+        items = client.predictors()["items"]
+    table = Table()
+    for title in ("id", "SoC", "processor", "framework", "serving", "pinned", "created", "why"):
+        table.add_column(title)
+    for item in items:
+        table.add_row(
+            str(item["id"]),
+            item["soc"],
+            item["processor"],
+            item["framework"],
+            "yes" if item["serving"] else "",
+            "yes" if item["pinned"] else "",
+            item["created_at"],
+            item["reason"],
+        )
+    Console().print(table)
+
+
+def show(version: VersionId, server: Server, key: Key = None) -> None:
+    """Print one version: why it was fitted, on what, and how well it did."""
+    from collectors.client import Client
+
+    with Client(server, key) as client:
+        typer.echo(json.dumps(client.predictor(version), indent=2))
+
+
+def pin(version: VersionId, server: Server, key: Key = None) -> None:
+    """Keep serving this version until another is pinned or it is rolled back."""
+    from collectors.client import Client
+
+    with Client(server, key) as client:
+        typer.echo(json.dumps(client.pin_predictor(version), indent=2))
+
+
+def rollback(version: VersionId, server: Server, key: Key = None) -> None:
+    """Withdraw this version; the one before it serves again."""
+    from collectors.client import Client
+
+    with Client(server, key) as client:
+        typer.echo(json.dumps(client.roll_back_predictor(version), indent=2))

@@ -1,0 +1,80 @@
+"""Predict one model or list of operators on one processor, offline and now."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.errors import NotFoundError
+from app.services import targets
+from app.services.kernels import kernels
+from app.services.shelf import Serving, Shelf
+from app.store.engine import Database
+from predictors.forecast import RunForecast, Rung
+from predictors.graph import Operator
+from predictors.run import RunQuery
+
+OFFLINE, RUNTIME = Rung.CALM, Rung.RUNTIME
+
+
+class NothingLearnedError(NotFoundError):
+    """No predictor has been learned for that processor yet."""
+
+    title = "Nothing learned yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Both forecasts, what answered, and what it was told.
+
+    `mapping` says where the kernels came from: reported runs, a framework's rules, or the request.
+    """
+
+    operators: Sequence[Operator]
+    forecasts: Mapping[Rung, RunForecast]
+    serving: Serving
+    context: Mapping[str, float]
+    mapping: str
+
+
+def predict(
+    database: Database,
+    shelf: Shelf,
+    *,
+    processor: str,
+    device_id: str | None = None,
+    soc: str | None = None,
+    framework: str | None = None,
+    digest: str | None = None,
+    operators: Sequence[Operator] | None = None,
+    context: Mapping[str, float | bool] | None = None,
+) -> Prediction:
+    """Forecast an unprofiled run that would start now; give `digest` or `operators`.
+
+    Raises `NotFoundError` (device, SoC, model or predictor unknown) or `InvalidRequestError` (processor).
+    """
+    with database.read() as connection:
+        target = targets.resolve(
+            connection, shelf, device_id=device_id, soc=soc, context=context, framework=framework
+        )
+        place = target.processor(processor)
+        if place.serving is None:
+            raise NothingLearnedError(
+                f"No predictor has been learned for {processor} of {target.soc} yet; "
+                "its agent must send calm runs first."
+            )
+        mapping = "request"
+        if digest is not None:
+            operators, mapping = kernels(
+                connection, digest, framework=place.key.framework, processor=processor
+            )
+    query = RunQuery(
+        key=place.key,
+        device_id=target.device_id,
+        model=digest or "",
+        started_at_us=time.time_ns() // 1000,
+        operators=tuple(operators or ()),
+        context=target.context,
+        profiled=False,
+    )
+    forecasts = place.serving.version.forecast(query, place.state, (OFFLINE, RUNTIME))
+    return Prediction(query.operators, forecasts, place.serving, target.context, mapping)

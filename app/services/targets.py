@@ -1,0 +1,98 @@
+"""Who is asked about: a device as it stands now, or a SoC as such."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.errors import Fault, InvalidRequestError, NotFoundError
+from app.services.shelf import Serving, Shelf
+from app.store import devices, states
+from app.store.devices import ProcessorInfo
+from app.store.engine import Connection
+from predictors.device_state import DeviceState
+from predictors.run import PredictorKey
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """A processor of a target: what serves it, and how it fares at the moment.
+
+    `serving` is None when nothing was learned for it yet.
+    """
+
+    info: ProcessorInfo
+    key: PredictorKey
+    serving: Serving | None
+    state: DeviceState
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to predict for: a device (or a SoC, as its first known device describes it) in a context."""
+
+    device_id: str
+    soc: str
+    context: Mapping[str, float]
+    processors: tuple[Processor, ...]
+
+    def processor(self, name: str) -> Processor:
+        """Return a processor by name; raise `InvalidRequestError`."""
+        for processor in self.processors:
+            if processor.info.name == name:
+                return processor
+        known = ", ".join(processor.info.name for processor in self.processors)
+        detail = f"{self.soc} has no processor {name!r}; it has {known or 'none yet'}."
+        raise InvalidRequestError(detail, faults=(Fault("/processor", detail),))
+
+
+def resolve(
+    connection: Connection,
+    shelf: Shelf,
+    *,
+    device_id: str | None,
+    soc: str | None,
+    context: Mapping[str, float | bool] | None,
+    framework: str | None = None,
+) -> Target:
+    """Return the target of a request; a context given replaces the device's latest.
+
+    A SoC has no state and no latest context of its own. Raises `NotFoundError` for one that never sent
+    anything.
+    """
+    if device_id is not None:
+        device = devices.get_device(connection, device_id)
+        if device is None:
+            raise NotFoundError(f"Device {device_id!r} has not sent anything yet.")
+    else:
+        known = devices.list_devices(connection, soc=soc, limit=1)
+        if not known:
+            raise NotFoundError(f"No device with the SoC {soc!r} has sent anything yet.")
+        device = known[0]
+    latest = device.context if device_id is not None else None
+    used = context if context is not None else latest or {}
+    serving = shelf.all(connection)
+    processors = tuple(
+        _processor(connection, info, device.soc, framework, serving, own=device_id is not None)
+        for info in device.processors
+    )
+    return Target(device.device_id, device.soc, {name: float(v) for name, v in used.items()}, processors)
+
+
+def _processor(
+    connection: Connection,
+    info: ProcessorInfo,
+    soc: str,
+    framework: str | None,
+    serving: Mapping[PredictorKey, Serving],
+    *,
+    own: bool,
+) -> Processor:
+    """Return a processor with its predictor: of the framework asked for, else of the newest one."""
+    candidates = [
+        key
+        for key in serving
+        if (key.soc, key.processor) == (soc, info.name) and framework in (None, key.framework)
+    ]
+    key = max(candidates, key=lambda k: serving[k].id, default=PredictorKey(soc, info.name, framework or ""))
+    text = states.get_many(connection, [info.id]).get(info.id) if own else None
+    state = DeviceState.initial() if text is None else DeviceState.from_json(text)
+    return Processor(info, key, serving.get(key), state)

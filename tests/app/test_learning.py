@@ -1,0 +1,173 @@
+"""From batches to predictions and reports: the slow and the fast clock over real stored runs."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import pytest
+from fastapi.testclient import TestClient
+
+from app.services.learn import Learning
+from app.store.engine import Database
+from tests import phone
+
+
+def send(client: TestClient, batches: Sequence[dict[str, Any]]) -> None:
+    for batch in batches:
+        assert client.post("/v1/measurements", json=batch).status_code == 200
+
+
+def learn_all(database: Database) -> None:
+    learning = Learning(database)
+    while learning.step():
+        pass
+
+
+@pytest.fixture
+def learned(client: TestClient, database: Database) -> TestClient:
+    """The application after a phone's session was learned from."""
+    send(client, phone.session(calm_runs=90, loaded_runs=60))
+    learn_all(database)
+    return client
+
+
+def predict(client: TestClient, **fields: Any) -> dict[str, Any]:
+    request = {
+        "device_id": phone.DEVICE_ID,
+        "processor": phone.PROCESSOR,
+        "model": {"digest": phone.digest("middle")},
+        **fields,
+    }
+    response = client.post("/v1/predictions", json=request)
+    assert response.status_code == 200, response.text
+    return response.json()  # type: ignore[no-any-return]
+
+
+def test_the_report_shows_that_the_frozen_profile_drifts(learned: TestClient) -> None:
+    report = learned.get("/v1/reports/errors", params={"group_by": "condition"}).json()
+    assert report["pending_runs"] == 0
+    runs = {
+        group["group"]["condition"]: group["rungs"] for group in report["groups"] if group["level"] == "run"
+    }
+    assert {rung["n"] for rungs in runs.values() for rung in rungs.values()} == {60}
+    assert runs["s0"]["calm"]["mape"] < 0.15
+    assert runs["s1"]["calm"]["mape"] > 0.55  # a third of what is measured
+    assert runs["s1"]["runtime"]["mape"] < 0.6 * runs["s1"]["calm"]["mape"]
+
+
+def test_a_loaded_device_is_predicted_slower_than_its_offline_profile(learned: TestClient) -> None:
+    answer = predict(learned)
+    assert answer["runtime"]["total_us"]["mean"] > 1.5 * answer["offline"]["total_us"]["mean"]
+    assert answer["offline"]["coverage"] == {"learned": 1.0, "fallback": []}
+    assert [item["op_type"] for item in answer["runtime"]["operators"]] == ["Conv"] * 3
+    for side in ("offline", "runtime"):
+        interval = answer[side]["interval_us"]
+        assert interval["low"] <= answer[side]["total_us"]["p50"] <= interval["high"]
+
+
+def test_new_runs_change_the_next_prediction_before_anything_is_refitted(learned: TestClient) -> None:
+    context = {"probe_compute_us": 300.0, "cpu_utilization": 0.9}
+    loaded = predict(learned, context=context)
+    calm_again = phone.session(calm_runs=0, loaded_runs=12, seed=1)[:12]
+    send(learned, calm_again)
+    recovered = predict(learned, context={"probe_compute_us": 100.0, "cpu_utilization": 0.1})
+    assert recovered["runtime"]["predictor"] == loaded["runtime"]["predictor"]
+    assert recovered["runtime"]["total_us"]["p50"] < 0.7 * loaded["runtime"]["total_us"]["p50"]
+
+
+def test_a_restarted_learner_goes_on_where_it_was(client: TestClient, database: Database) -> None:
+    batches = phone.session(calm_runs=90, loaded_runs=60)
+    send(client, batches[:120])
+    learn_all(database)
+    before = client.get("/v1/predictors").json()["items"]
+    send(client, batches)
+    learn_all(database)
+    report = client.get("/v1/reports/errors", params={"group_by": "device"}).json()
+    (run_level,) = [group for group in report["groups"] if group["level"] == "run"]
+    assert run_level["rungs"]["runtime"]["n"] == 120
+    after = {item["id"]: item["digest"] for item in client.get("/v1/predictors").json()["items"]}
+    assert {item["id"]: item["digest"] for item in before}.items() <= after.items()
+
+
+def test_nothing_learned_yet_is_said_so(client: TestClient) -> None:
+    send(client, phone.session(calm_runs=1, loaded_runs=0))
+    response = client.post(
+        "/v1/predictions",
+        json={
+            "device_id": phone.DEVICE_ID,
+            "processor": phone.PROCESSOR,
+            "model": {"digest": phone.digest("small")},
+        },
+    )
+    assert response.status_code == 404
+    assert response.json()["title"] == "Nothing learned yet"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"device_id": "nobody"}, 404, "nobody"),
+        ({"processor": "npu"}, 422, "cpu:0"),
+        ({"soc": "SoC 1"}, 422, "exactly one"),
+        ({"operators": []}, 422, "exactly one"),
+        ({"context": {"temperature_c": "hot"}}, 422, "number"),
+        ({"processor": 7}, 422, "string"),
+        ({"colour": "red"}, 422, "Extra"),
+    ],
+)
+def test_bad_requests_are_told_what_is_wrong(
+    client: TestClient, change: dict[str, Any], status: int, words: str
+) -> None:
+    send(client, phone.session(calm_runs=1, loaded_runs=0))
+    request = {
+        "device_id": phone.DEVICE_ID,
+        "processor": phone.PROCESSOR,
+        "model": {"digest": phone.digest("small")},
+    }
+    response = client.post("/v1/predictions", json=request | change)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert words in response.text
+
+
+def test_a_model_that_was_neither_uploaded_nor_run_is_not_found(learned: TestClient) -> None:
+    request = {"device_id": phone.DEVICE_ID, "processor": phone.PROCESSOR}
+    response = learned.post("/v1/predictions", json=request | {"model": {"digest": "sha256:00"}})
+    assert response.status_code == 404
+    assert "/v1/models" in response.json()["detail"]
+
+
+def test_versions_can_be_pinned_and_taken_back(learned: TestClient) -> None:
+    newest, *older = learned.get("/v1/predictors").json()["items"]
+    assert newest["serving"]
+    pinned = learned.post(f"/v1/predictors/{older[-1]['id']}/pin").json()
+    assert (pinned["serving"], pinned["pinned"]) == (True, True)
+    instead = learned.post(f"/v1/predictors/{older[-1]['id']}/rollback").json()
+    assert instead["id"] == newest["id"]
+    assert learned.post("/v1/predictors/999/pin").status_code == 404
+
+
+def test_reports_leave_as_csv_and_parquet(learned: TestClient) -> None:
+    parameters = {"group_by": "condition,model"}
+    csv = learned.get("/v1/reports/errors", params={**parameters, "format": "csv"})
+    table = pd.read_csv(io.StringIO(csv.text))
+    other = learned.get("/v1/reports/errors", params={**parameters, "format": "parquet"})
+    pd.testing.assert_frame_equal(table, pd.read_parquet(io.BytesIO(other.content)), check_dtype=False)
+    assert set(table["rung"]) == {"calm", "per_condition", "context_frozen", "state_only", "runtime"}
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"group_by": "colour"},
+        {"since": "2026-11-22T00:00:00Z", "until": "2026-11-21T00:00:00Z"},
+        {"since": "yesterday"},
+        {"since": "2026-11-21T00:00:00"},
+        {"format": "docx"},
+    ],
+)
+def test_wrong_report_parameters_are_refused(client: TestClient, parameters: dict[str, str]) -> None:
+    response = client.get("/v1/reports/errors", params=parameters)
+    assert response.status_code == 422
+    assert response.json()["title"] == "Invalid request"
