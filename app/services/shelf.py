@@ -26,7 +26,7 @@ class Serving:
 
 
 class Shelf:
-    """Parsed predictor versions by key; a look-up asks the store at most every `REFRESH_S`."""
+    """Parsed predictor versions by key; once there are any, the store is asked at most every `REFRESH_S`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -46,7 +46,7 @@ class Shelf:
 
     def _refresh(self, connection: Connection) -> None:
         with self._lock:
-            if self._clock() - self._checked_at < REFRESH_S:
+            if self._serving and self._clock() - self._checked_at < REFRESH_S:
                 return
             wanted = versions.active_ids(connection)
             serving = {}
