@@ -25,7 +25,7 @@ async def _ingest(request: Request) -> Ingest:
     return request.app.state.ingest  # type: ignore[no-any-return]
 
 
-def _shelf(request: Request) -> Shelf:
+async def _shelf(request: Request) -> Shelf:
     return request.app.state.shelf  # type: ignore[no-any-return]
 
 

@@ -2,18 +2,24 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from app.api.bodies import read_body
 from app.api.dependencies import DatabaseDep, SettingsDep
+from app.auth import require
 from app.errors import Fault, InvalidRequestError
 from app.schemas.models import ModelOut, OperatorOut
 from app.services import models
+from app.services.keys import Role
 from predictors import cost
 from predictors.graph import ModelGraph, Node, Shape
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(
+    prefix="/v1/models",
+    tags=["models"],
+    dependencies=[Depends(require(Role.SCHEDULER, Role.ANALYST, Role.AGENT))],
+)
 
 
 @router.post("")

@@ -1,8 +1,9 @@
 """`POST /v1/predictions`: how long would this take there, offline and now."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from app.api.dependencies import DatabaseDep, ShelfDep
+from app.auth import require
 from app.schemas.predictions import (
     CoverageOut,
     ForecastOut,
@@ -13,10 +14,13 @@ from app.schemas.predictions import (
     PredictorOut,
     Quantiles,
 )
+from app.services.keys import Role
 from app.services.predict import OFFLINE, RUNTIME, Prediction, predict
 from predictors.forecast import Rung
 
-router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
+router = APIRouter(
+    prefix="/v1/predictions", tags=["predictions"], dependencies=[Depends(require(Role.SCHEDULER))]
+)
 
 
 @router.post("")

@@ -2,14 +2,20 @@
 
 from datetime import UTC, datetime
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from app.api.dependencies import DatabaseDep
+from app.auth import require
 from app.schemas.predictors import PredictorVersionOut, PredictorVersions
 from app.services import predictors
+from app.services.keys import Role
 from app.store.versions import VersionInfo
 
-router = APIRouter(prefix="/v1/predictors", tags=["predictors"])
+router = APIRouter(
+    prefix="/v1/predictors", tags=["predictors"], dependencies=[Depends(require(Role.ANALYST))]
+)
+
+ADMIN = [Depends(require(Role.ADMIN))]
 
 
 @router.get("")
@@ -24,13 +30,13 @@ def get_predictor(version_id: int, database: DatabaseDep) -> PredictorVersionOut
     return _version(predictors.get(database, version_id))
 
 
-@router.post("/{version_id}/pin")
+@router.post("/{version_id}/pin", dependencies=ADMIN)
 def post_pin(version_id: int, database: DatabaseDep) -> PredictorVersionOut:
     """Keep serving this version until another is pinned or it is rolled back."""
     return _version(predictors.pin(database, version_id))
 
 
-@router.post("/{version_id}/rollback")
+@router.post("/{version_id}/rollback", dependencies=ADMIN)
 def post_rollback(version_id: int, database: DatabaseDep) -> PredictorVersionOut:
     """Withdraw this version; answers the one that serves instead."""
     return _version(predictors.roll_back(database, version_id))

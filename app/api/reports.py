@@ -6,15 +6,17 @@ from enum import StrEnum
 from typing import Annotated
 
 import pandas as pd
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from app.api.dependencies import DatabaseDep
+from app.auth import require
 from app.errors import Fault, InvalidRequestError
 from app.schemas.reports import ErrorFigures, ErrorGroup, ErrorReport
 from app.services import report
+from app.services.keys import Role
 from app.store.reports import DIMENSIONS
 
-router = APIRouter(prefix="/v1/reports", tags=["reports"])
+router = APIRouter(prefix="/v1/reports", tags=["reports"], dependencies=[Depends(require(Role.ANALYST))])
 
 
 class Format(StrEnum):
