@@ -18,6 +18,7 @@ from app.services.database import open_migrated
 from app.services.fast_clock import FastClock
 from app.services.ingest import Ingest
 from app.services.keys import KeyRing
+from app.services.plan import PlanService
 from app.services.shelf import Shelf
 from app.settings import Settings
 from app.store.measurements import MeasurementWriter
@@ -39,6 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
         service.state.ingest = ingest
         service.state.gate = Gate(None if settings.open else KeyRing(database), settings.rate_limit)
         service.state.shelf = shelf
+        service.state.plans = PlanService(database, shelf)
         try:
             with nullcontext() if settings.no_learner else learner.beside(settings):
                 yield

@@ -37,9 +37,11 @@ def operators(network: str) -> list[dict[str, Any]]:
     return described
 
 
-def session(calm_runs: int, loaded_runs: int, *, seed: int = 0) -> list[dict[str, Any]]:
+def session(
+    calm_runs: int, loaded_runs: int, *, processor: str = PROCESSOR, seed: int = 0
+) -> list[dict[str, Any]]:
     """Return batches in time order: a calm calibration, then a condition that slows everything down."""
-    rng = random.Random(seed)
+    rng = random.Random(f"{processor} {seed}")
     started = START
     batches = []
     plan = [("s0", True)] * calm_runs + [("s0", False)] * loaded_runs + [("s1", False)] * loaded_runs
@@ -58,7 +60,7 @@ def session(calm_runs: int, loaded_runs: int, *, seed: int = 0) -> list[dict[str
                     {
                         "run_id": str(uuid.UUID(int=rng.getrandbits(128))),
                         "started_at": started.isoformat().replace("+00:00", "Z"),
-                        "processor": PROCESSOR,
+                        "processor": processor,
                         "framework": "onnxruntime 1.31.1",
                         "model": {"name": network, "digest": digest(network)},
                         "condition": condition,

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.services.ingest import Ingest
+from app.services.plan import PlanService
 from app.services.shelf import Shelf
 from app.settings import Settings
 from app.store.engine import Database
@@ -29,7 +30,12 @@ async def _shelf(request: Request) -> Shelf:
     return request.app.state.shelf  # type: ignore[no-any-return]
 
 
+async def _plans(request: Request) -> PlanService:
+    return request.app.state.plans  # type: ignore[no-any-return]
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 IngestDep = Annotated[Ingest, Depends(_ingest)]
 ShelfDep = Annotated[Shelf, Depends(_shelf)]
+PlansDep = Annotated[PlanService, Depends(_plans)]

@@ -60,3 +60,106 @@ class PlanRequest(BaseModel):
             if any(other >= count or other == index for other in model.after):
                 raise ValueError(f"models[{index}].after must name other models by index (0 to {count - 1})")
         return self
+
+
+class DistributionOut(BaseModel):
+    """A plan's predicted latency, in microseconds."""
+
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+
+
+class SplitOut(BaseModel):
+    """The part of its operators that a stage computes: a range (0 to 1) of the output along a dimension."""
+
+    dimension: str
+    range: tuple[float, float]
+
+
+class StageOut(BaseModel):
+    """What one processor runs in one go; `operators` are names in the model file, `after` other stages."""
+
+    id: int
+    model: int
+    operators: list[str]
+    processor: str
+    split: SplitOut | None
+    start_us: float
+    end_us: float
+    after: list[int]
+
+
+class FallbackOut(BaseModel):
+    """Share of operators that the plan's accelerators could not run, which, and what that costs."""
+
+    ratio: float
+    operators: list[str]
+    cost_us: float
+
+
+class UsageOut(BaseModel):
+    """Shares (0 to 1) of a processor's time until the plan ends."""
+
+    busy: float
+    waiting: float
+    idle: float
+
+
+class PlanOut(BaseModel):
+    """One plan: complete, an executor needs only the model file and `stages`."""
+
+    plan_id: str
+    strategy: str
+    granularity: str
+    latency_us: DistributionOut
+    offline_latency_us: float
+    deadline_met: list[float | None]
+    speedup_over_best_single: float | None
+    fallback: FallbackOut
+    transfer_us: float
+    peak_memory_bytes: float
+    processors: dict[str, UsageOut]
+    bound_us: float
+    requires_retraining: bool
+    stages: list[StageOut]
+    mappings: list[str]
+    fastest: float
+    tie: bool
+    stopped_early: bool
+    note: str
+    flips: dict[str, float]
+
+
+class ImpossibleOut(BaseModel):
+    """A strategy without a plan, and why."""
+
+    strategy: str
+    reason: str
+
+
+class PlanPredictorOut(BaseModel):
+    """What predicted for one processor."""
+
+    version: str
+    framework: str
+
+
+class RecentErrorOut(BaseModel):
+    """Whole-run prediction errors on this device in the last day, as fractions."""
+
+    n: int
+    mape: float
+    median_ape: float
+
+
+class PlanAnswerOut(BaseModel):
+    """Plans ranked by the objective; `unavailable` processors have no predictor yet and were left out."""
+
+    plans: list[PlanOut]
+    context: dict[str, float]
+    predictors: dict[str, PlanPredictorOut]
+    unavailable: list[str]
+    recent_error: dict[Literal["offline", "runtime"], RecentErrorOut]
+    impossible: list[ImpossibleOut]

@@ -6,7 +6,22 @@ from app.errors import NotFoundError
 from app.store import models
 from app.store.engine import Connection
 from predictors import fusion
+from predictors.fusion import KernelGraph
 from predictors.graph import Operator
+
+
+def kernel_graph(connection: Connection, digest: str, *, framework: str) -> KernelGraph:
+    """Return an uploaded model's kernels, checked against and corrected by what runs of it reported.
+
+    Raises `NotFoundError`.
+    """
+    graph = models.get_graph(connection, digest)
+    if graph is None:
+        raise NotFoundError(f"No model {digest} was uploaded; post its file to /v1/models.")
+    reported = models.reported_kernels(connection, digest, framework_name=framework or None)
+    if reported is None:
+        return fusion.kernels(graph, framework)
+    return fusion.fitted(graph, framework, reported)
 
 
 def kernels(
@@ -21,8 +36,5 @@ def kernels(
     )
     if reported is not None:
         return reported, "reported"
-    graph = models.get_graph(connection, digest)
-    if graph is None:
-        raise NotFoundError(f"No model {digest} was uploaded; post its file to /v1/models.")
-    mapped = fusion.kernels(graph, framework)
+    mapped = kernel_graph(connection, digest, framework=framework)
     return mapped.operators, mapped.mapping

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, bindparam, select
 
-from app.store.tables import operator
+from app.store.tables import operator, run, timing
 from predictors.graph import Operator
 
 CACHED_OPERATORS = 100_000
@@ -39,3 +39,20 @@ class OperatorReader:
                 dtype=row.dtype,
                 attributes=json.loads(row.attributes),
             )
+
+
+def timed_dtypes(connection: Connection, processor_id: int, newest_runs: int = 20) -> set[str]:
+    """Return the data types of what a processor (a row of `processor`) lately ran."""
+    runs = (
+        select(run.c.id)
+        .where(run.c.processor_id == processor_id)
+        .order_by(run.c.id.desc())
+        .limit(newest_runs)
+    )
+    found = connection.scalars(
+        select(operator.c.dtype)
+        .join(timing, timing.c.operator_id == operator.c.id)
+        .where(timing.c.run_id.in_(runs.scalar_subquery()))
+        .distinct()
+    )
+    return set(found)
