@@ -23,6 +23,11 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 AppFactory = Callable[..., TestClient]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make chaos` ask for more."""
+    parser.addoption("--rounds", type=int, default=2, help="how often tests/chaos kills the server")
+
+
 def pytest_configure() -> None:
     """Choose where PostgreSQL keeps its data; workers inherit the choice of the process that starts them."""
     # Not below pytest's own directory, which root alone may enter: the server runs as another user.

@@ -160,6 +160,14 @@ class Sent:
     statuses: dict[int, int] = field(default_factory=dict)
 
 
+class ServerDiedError(Exception):
+    """The server closed its connections; `pending` are the bodies without an answer, with their run ids."""
+
+    def __init__(self, pending: list[tuple[bytes, list[str]]]) -> None:
+        super().__init__(f"{len(pending)} requests without an answer")
+        self.pending = pending
+
+
 class _Connection:
     def __init__(self, port: int, batches: Batches) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -168,6 +176,8 @@ class _Connection:
         self.received = b""
         self.started = 0.0
         self.ids: list[str] = []
+        self.body = b""
+        self.waiting = False
 
     def send(self, headers: str, encode: Callable[[bytes], bytes]) -> int:
         body, self.ids = self.batches.next()
@@ -175,6 +185,7 @@ class _Connection:
         head = f"POST /v1/measurements HTTP/1.1\r\nHost: localhost\r\n{headers}"
         head += f"Content-Length: {len(body)}\r\n\r\n"
         self.started = time.perf_counter()
+        self.body, self.waiting = body, True
         self.socket.sendall(head.encode() + body)
         return len(body)
 
@@ -188,7 +199,7 @@ class _Connection:
         found = re.search(rb"content-length: (\d+)", head)
         if not separator or not found or len(body) < int(found[1]):
             return None
-        self.received = b""
+        self.received, self.waiting = b"", False
         return int(head[9:12]), body
 
 
@@ -201,7 +212,7 @@ def saturate(
     encode: Callable[[bytes], bytes] = bytes,
     on_accepted: Callable[[list[str]], None] = lambda _ids: None,
 ) -> Sent:
-    """Keep `connections` requests in flight for a while; raise `ConnectionError` when the server dies.
+    """Keep `connections` requests in flight for a while; raise `ServerDiedError` when the server dies.
 
     `on_accepted` is told the run ids of each batch that was acknowledged.
     """
@@ -234,6 +245,9 @@ def saturate(
                 else:
                     busy -= 1
         sent.seconds = time.perf_counter() - began
+    except ConnectionError as error:
+        pending = [(connection.body, connection.ids) for connection in opened if connection.waiting]
+        raise ServerDiedError(pending) from error
     finally:
         selector.close()
         for connection in opened:
