@@ -34,7 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
         writer = MeasurementWriter(
             database.dialect, partition_days=settings.partition_days, on_runs=FastClock(shelf)
         )
-        ingest = Ingest(database, writer, queue_bytes=settings.queue_bytes)
+        ingest = Ingest(database, writer, limit_bytes=settings.max_held_bytes)
         ingest.start()
         service.state.database = database
         service.state.ingest = ingest

@@ -16,7 +16,7 @@ INGEST_SECONDS = Histogram("socast_ingest_commit_seconds", "Time of one write tr
 INGEST_GROUP_BATCHES = Histogram(
     "socast_ingest_group_batches", "Batches in one write transaction.", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )
-INGEST_QUEUE_BYTES = Gauge("socast_ingest_queue_bytes", "Measurements waiting for the writer.")
+INGEST_HELD_BYTES = Gauge("socast_ingest_held_bytes", "Bytes that requests in progress hold in memory.")
 
 
 def configure_logging(level: str, log_format: str) -> None:

@@ -1,8 +1,8 @@
 """Settings of the service: environment variables `SOCAST_…`, each also an option of the command line."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -36,11 +36,10 @@ class Settings(BaseSettings):
         default=64 * 2**20, ge=1024, description="Largest request body after decompression."
     )
     max_model_bytes: int = Field(default=256 * 2**20, ge=1024, description="Largest model file.")
-    queue_bytes: int = Field(
-        default=64 * 2**20,
-        ge=1024,
-        description="Decoded measurements that may wait for the writer before 429.",
+    max_held_bytes: int = Field(
+        default=128 * 2**20, ge=4096, description="What all requests together may hold before 429."
     )
+    body_timeout_s: float = Field(default=30, gt=0, description="How long a request body may take to arrive.")
     rate_limit: str = Field(
         default="100/second", description="Requests that each key may make (`limits` notation)."
     )
@@ -49,3 +48,9 @@ class Settings(BaseSettings):
         default="info", description="Least level to log."
     )
     log_format: Literal["console", "json"] = Field(default="console", description="How log lines look.")
+
+    @model_validator(mode="after")
+    def _one_request_fits(self) -> Self:
+        if self.max_body_bytes + self.max_decoded_bytes > self.max_held_bytes:
+            raise ValueError("max_held_bytes must be at least max_body_bytes + max_decoded_bytes")
+        return self

@@ -1,69 +1,86 @@
-"""Request bodies: read, and decompress, with a bound on both sizes."""
+"""Request bodies: read, and decompress, with a bound on size, memory and time."""
 
+import asyncio
 import gzip
 import io
 import zlib
 
 import zstandard
+from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from app.errors import MalformedBodyError, TooLargeError, UnsupportedMediaError
+from app.errors import MalformedBodyError, SocastError, TooLargeError, UnsupportedMediaError
+from app.services.budget import Reservation
+from app.settings import Settings
 
 CHUNK_BYTES = 1 << 20
 
+INLINE_BYTES = 16 * 1024
+"""Compressed bodies up to this are unpacked at once; larger ones in a thread, so that others are answered."""
 
-async def read_body(request: Request, *, max_body_bytes: int, max_decoded_bytes: int) -> bytes:
-    """Return the decompressed body; raise `TooLargeError` as soon as either size passes its bound."""
-    sent = await _read(request, max_body_bytes)
+
+class SlowBodyError(SocastError):
+    """The body did not arrive in time; nothing was stored."""
+
+    status = 408
+    title = "Request timeout"
+
+
+async def read_body(request: Request, settings: Settings, reservation: Reservation) -> bytes:
+    """Return the decompressed body; refuse it as soon as a bound is passed."""
+    try:
+        async with asyncio.timeout(settings.body_timeout_s):
+            sent = await _read(request, settings.max_body_bytes, reservation)
+    except TimeoutError as error:
+        raise SlowBodyError from error
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    match encoding:
-        case "identity" | "":
-            return sent
-        case "gzip":
-            return _bounded(gzip.GzipFile(fileobj=io.BytesIO(sent)), max_decoded_bytes)
-        case "zstd":
-            stream = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
-                sent, read_across_frames=True
-            )
-            return _bounded(stream, max_decoded_bytes)
-        case _:
-            raise UnsupportedMediaError(
-                f"Content-Encoding `{encoding[:50]}` is not understood; use gzip or zstd."
-            )
-
-
-async def _read(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise TooLargeError(
-            f"The body has {declared} bytes, this server takes {limit}; send smaller batches."
+    if encoding in ("identity", ""):
+        return sent
+    if encoding not in ("gzip", "zstd"):
+        raise UnsupportedMediaError(
+            f"Content-Encoding `{encoding[:50]}` is not understood; use gzip or zstd."
         )
+    if len(sent) <= INLINE_BYTES:
+        return _decompress(encoding, sent, settings.max_decoded_bytes, reservation)
+    return await run_in_threadpool(_decompress, encoding, sent, settings.max_decoded_bytes, reservation)
+
+
+async def _read(request: Request, limit_bytes: int, reservation: Reservation) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit_bytes:
+        raise TooLargeError(f"The body has {declared} bytes, {limit_bytes} are taken; send smaller batches.")
     parts: list[bytes] = []
-    size = 0
+    size_bytes = 0
     try:
         async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise TooLargeError(f"The body is larger than {limit} bytes; send smaller batches.")
+            size_bytes += len(part)
+            if size_bytes > limit_bytes:
+                raise TooLargeError(f"The body is larger than {limit_bytes} bytes; send smaller batches.")
+            reservation.take(len(part))
             parts.append(part)
     except ClientDisconnect as error:
         raise MalformedBodyError("The body ended early.") from error
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _bounded(
-    stream: io.BufferedIOBase | zstandard.ZstdDecompressionReader | gzip.GzipFile, limit: int
-) -> bytes:
+def _decompress(encoding: str, sent: bytes, limit_bytes: int, reservation: Reservation) -> bytes:
+    """Unpack piece by piece, so that a bomb is noticed after `limit_bytes`."""
+    stream = (
+        gzip.GzipFile(fileobj=io.BytesIO(sent))
+        if encoding == "gzip"
+        else zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(sent, read_across_frames=True)
+    )
     parts: list[bytes] = []
-    size = 0
+    size_bytes = 0
     try:
         while part := stream.read(CHUNK_BYTES):
-            size += len(part)
-            if size > limit:
+            size_bytes += len(part)
+            if size_bytes > limit_bytes:
                 raise TooLargeError(
-                    f"The body is larger than {limit} bytes after decompression; send smaller batches."
+                    f"The body unpacks to more than {limit_bytes} bytes; send smaller batches."
                 )
+            reservation.take(len(part))
             parts.append(part)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise MalformedBodyError(f"The body could not be decompressed: {error}.") from error
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -32,15 +32,14 @@ async def post_measurements(
     media = request.headers.get("content-type", JSON).split(";")[0].strip().lower()
     if media not in (JSON, NDJSON):
         raise UnsupportedMediaError(f"Send `{JSON}` or `{NDJSON}`.")
-    body = await read_body(
-        request, max_body_bytes=settings.max_body_bytes, max_decoded_bytes=settings.max_decoded_bytes
-    )
+    with ingest.reservation() as reservation:
+        body = await read_body(request, settings, reservation)
+        bodies = [body] if media == JSON else [line for line in body.split(b"\n") if line.strip()]
+        answers = await ingest.take(bodies, principal)
     if media == JSON:
-        (receipt,) = await ingest.take([body], principal)
-        if isinstance(receipt, SocastError):
-            raise receipt
-        return Response(_encode(receipt), media_type=JSON)
-    lines = [line for line in body.split(b"\n") if line.strip()]
-    answers = await ingest.take(lines, principal)
-    encoded = (_encode(answer.problem() if isinstance(answer, SocastError) else answer) for answer in answers)
-    return Response(b"\n".join([*encoded, b""]), media_type=NDJSON)
+        (answer,) = answers
+        if isinstance(answer, SocastError):
+            raise answer
+        return Response(_encode(answer), media_type=JSON)
+    lines = (_encode(item.problem() if isinstance(item, SocastError) else item) for item in answers)
+    return Response(b"\n".join([*lines, b""]), media_type=NDJSON)

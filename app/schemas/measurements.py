@@ -103,7 +103,7 @@ SHARES = (
 )
 """The context fields that are shares from 0 to 1."""
 
-ContextFields = dict[str, bool | float | None]
+ContextFields = Annotated[dict[str, bool | float | None], Meta(max_length=200)]
 """A context as decoded: known and unknown fields alike; null is a missing value."""
 
 

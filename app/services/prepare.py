@@ -35,6 +35,8 @@ def prepare(body: bytes) -> tuple[Batch, list[Fault]]:
     Raises `MalformedBodyError` when the body is no JSON, `InvalidRequestError` when the batch or its device
     is faulty as a whole.
     """
+    if b"\\u0000" in body:
+        _refuse_nul(body)
     envelope = _decode_envelope(body)
     faults: list[Fault] = []
     batch = Batch(envelope.batch_id, _device(envelope.device))
@@ -56,6 +58,28 @@ def _decode_envelope(body: bytes) -> wire.Envelope:
         return _decode_envelope(repaired)
     except UnicodeDecodeError as error:
         raise MalformedBodyError("The body is not UTF-8.") from error
+    except RecursionError as error:
+        raise MalformedBodyError("The body is nested too deeply.") from error
+
+
+def _refuse_nul(body: bytes) -> None:
+    """Refuse texts with the character NUL, which no database stores."""
+
+    def refuse(value: Any, pointer: str) -> None:  # noqa: ANN401
+        if isinstance(value, str) and "\0" in value:
+            raise InvalidRequestError(faults=(Fault(pointer, "a text must not hold the character NUL"),))
+        if isinstance(value, dict):
+            for name, item in value.items():
+                refuse(name, pointer)
+                refuse(item, f"{pointer}/{name}")
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                refuse(item, f"{pointer}/{index}")
+
+    try:
+        refuse(json.loads(body), "")
+    except (ValueError, RecursionError):
+        return
 
 
 def _without_nan(body: bytes) -> bytes | None:
@@ -213,7 +237,7 @@ def _decode_part(
 ) -> T | None:
     try:
         return decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         faults.append(_fault(pointer, error))
         return None
 

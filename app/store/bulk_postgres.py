@@ -14,7 +14,7 @@ from app.store.bulk import TIMING_COLUMNS, DeviceChange, TimingColumns, device_u
 COPY_START = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_END = b"\xff\xff"
 
-WIDTH_BYTES = {"run_id": 8, "position": 4, "operator_id": 4, "latency_ns": 8, "ran_on": 2}
+WIDTH_BYTES = {"run_id": 8, "position": 4, "operator_id": 4, "latency_ns": 8, "ran_on": 4}
 
 
 class PostgresBulk:

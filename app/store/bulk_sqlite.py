@@ -11,11 +11,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection
 
-from app.store.bulk import DeviceChange, TimingColumns, device_update, driver_cursor
+from app.store.bulk import TIMING_COLUMNS, DeviceChange, TimingColumns, device_update, driver_cursor
 
 LATENCY_BITS = 40
 """A number of the JSON array packs operator and latency; 2^40 ns are 18 minutes."""
-MAX_OPERATORS = 1 << 23
+MAX_PACKED_OPERATOR = 1 << 23
 
 CHUNKS = (128, 16, 1)
 """Rows of one statement: few sizes, so that the driver's cache of prepared statements serves them all."""
@@ -51,9 +51,22 @@ class SqliteBulk:
 
     def insert_timings(self, connection: Connection, table: str, timings: TimingColumns) -> None:
         """Insert by one statement over a nested JSON array, one inner array a run."""
-        if timings.operator_id.max() >= MAX_OPERATORS:
-            raise OverflowError(f"more than {MAX_OPERATORS} distinct operators")
-        cursor = driver_cursor(connection)
+        if timings.operator_id.max() >= MAX_PACKED_OPERATOR:
+            values = (*timings.run_and_position(), timings.operator_id, timings.latency_ns)
+            rows = list(zip(*(column.tolist() for column in values), strict=True))
+            self.insert(connection, table, TIMING_COLUMNS, rows)
+        else:
+            self._insert_packed(connection, table, timings)
+        if timings.ran_on:
+            run_id, position = timings.run_and_position()
+            moved = [(int(run_id[at]), int(position[at]), target) for at, target in timings.ran_on]
+            driver_cursor(connection).execute(
+                f"UPDATE {table} SET ran_on = row.value ->> 2 FROM json_each(?) AS row"
+                " WHERE run_id = row.value ->> 0 AND position = row.value ->> 1",
+                (_json(moved),),
+            )
+
+    def _insert_packed(self, connection: Connection, table: str, timings: TimingColumns) -> None:
         packed = (timings.operator_id << LATENCY_BITS | timings.latency_ns).tolist()
         nested: list[list[int]] = []
         start = 0
@@ -61,20 +74,12 @@ class SqliteBulk:
             nested.append(packed[start : start + length])
             start += length
         latency_mask = (1 << LATENCY_BITS) - 1
-        cursor.execute(
+        driver_cursor(connection).execute(
             f"INSERT INTO {table} (run_id, position, operator_id, latency_ns)"
             f" SELECT ? + run.key, row.key, row.value >> {LATENCY_BITS}, row.value & {latency_mask}"
             " FROM json_each(?) AS run, json_each(run.value) AS row",
             (timings.first_run_id, _json(nested)),
         )
-        if timings.ran_on:
-            run_id, position = timings.run_and_position()
-            moved = [(int(run_id[at]), int(position[at]), target) for at, target in timings.ran_on]
-            cursor.execute(
-                f"UPDATE {table} SET ran_on = row.value ->> 2 FROM json_each(?) AS row"
-                " WHERE run_id = row.value ->> 0 AND position = row.value ->> 1",
-                (_json(moved),),
-            )
 
     def update_devices(self, connection: Connection, changes: Sequence[DeviceChange]) -> None:
         """Book what devices have sent."""

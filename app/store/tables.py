@@ -14,7 +14,6 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
-    SmallInteger,
     String,
     Table,
     Text,
@@ -153,7 +152,7 @@ timing = Table(
     Column("position", Integer, nullable=False),
     Column("operator_id", Integer, nullable=False),
     Column("latency_ns", BigInteger, nullable=False),
-    Column("ran_on", SmallInteger, comment="execution_target.id; null: where the run ran"),
+    Column("ran_on", Integer, comment="execution_target.id; null: where the run ran"),
     # PostgreSQL finds a run's rows by the block-range index alone: a b-tree would halve the rate of COPY.
     PrimaryKeyConstraint("run_id", "position").ddl_if(dialect="sqlite"),
     Index("ix_timing_run_id", "run_id", postgresql_using="brin").ddl_if(dialect="postgresql"),

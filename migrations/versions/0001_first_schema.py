@@ -258,7 +258,7 @@ def _create_timing() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("operator_id", sa.Integer(), nullable=False),
         sa.Column("latency_ns", sa.BigInteger(), nullable=False),
-        sa.Column("ran_on", sa.SmallInteger(), comment="execution_target.id; null: where the run ran"),
+        sa.Column("ran_on", sa.Integer(), comment="execution_target.id; null: where the run ran"),
         *(key if op.get_context().dialect.name == "sqlite" else []),
         postgresql_partition_by="RANGE (run_id)",
         sqlite_with_rowid=False,
