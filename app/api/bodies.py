@@ -10,8 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from app.errors import MalformedBodyError, SocastError, TooLargeError, UnsupportedMediaError
-from app.services.budget import Reservation
-from app.settings import Settings
+from app.services.budget import Budget, Reservation
 
 CHUNK_BYTES = 1 << 20
 
@@ -26,11 +25,22 @@ class SlowBodyError(SocastError):
     title = "Request timeout"
 
 
-async def read_body(request: Request, settings: Settings, reservation: Reservation) -> bytes:
-    """Return the decompressed body; refuse it as soon as a bound is passed."""
+async def read_body(
+    request: Request,
+    *,
+    max_body_bytes: int,
+    max_decoded_bytes: int,
+    timeout_s: float = 60.0,
+    reservation: Reservation | None = None,
+) -> bytes:
+    """Return the decompressed body; refuse it as soon as a bound is passed.
+
+    A `reservation` also counts its bytes among those that all requests hold.
+    """
+    held = reservation or Reservation(Budget(max_body_bytes + max_decoded_bytes))
     try:
-        async with asyncio.timeout(settings.body_timeout_s):
-            sent = await _read(request, settings.max_body_bytes, reservation)
+        async with asyncio.timeout(timeout_s):
+            sent = await _read(request, max_body_bytes, held)
     except TimeoutError as error:
         raise SlowBodyError from error
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
@@ -41,8 +51,8 @@ async def read_body(request: Request, settings: Settings, reservation: Reservati
             f"Content-Encoding `{encoding[:50]}` is not understood; use gzip or zstd."
         )
     if len(sent) <= INLINE_BYTES:
-        return _decompress(encoding, sent, settings.max_decoded_bytes, reservation)
-    return await run_in_threadpool(_decompress, encoding, sent, settings.max_decoded_bytes, reservation)
+        return _decompress(encoding, sent, max_decoded_bytes, held)
+    return await run_in_threadpool(_decompress, encoding, sent, max_decoded_bytes, held)
 
 
 async def _read(request: Request, limit_bytes: int, reservation: Reservation) -> bytes:

@@ -33,7 +33,13 @@ async def post_measurements(
     if media not in (JSON, NDJSON):
         raise UnsupportedMediaError(f"Send `{JSON}` or `{NDJSON}`.")
     with ingest.reservation() as reservation:
-        body = await read_body(request, settings, reservation)
+        body = await read_body(
+            request,
+            max_body_bytes=settings.max_body_bytes,
+            max_decoded_bytes=settings.max_decoded_bytes,
+            timeout_s=settings.body_timeout_s,
+            reservation=reservation,
+        )
         bodies = [body] if media == JSON else [line for line in body.split(b"\n") if line.strip()]
         answers = await ingest.take(bodies, principal)
     if media == JSON:

@@ -48,6 +48,7 @@ def count(database: Database, table: str) -> int:
         (json.dumps(batch(device={"device_id": ""})).encode(), 422),
         (json.dumps(batch(device={"device_id": "nul\0"})).encode(), 422),
     ],
+    ids=lambda value: value if isinstance(value, int) else "body",
 )
 def test_bodies_that_are_no_batch(client: TestClient, database: Database, body: bytes, status: int) -> None:
     answer = client.post(URL, content=body, headers=JSON)
