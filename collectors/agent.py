@@ -13,8 +13,9 @@ from collectors.conditions import draw_regime, read_conditions
 from collectors.device import describe_host, find_processors, usable_cores
 from collectors.episode import Instruments, Recorder
 from collectors.errors import CollectorError, ModelError
+from collectors.handover import allocate_tensors
 from collectors.load import applied
-from collectors.measurement import Measurement
+from collectors.measurement import Measurement, TransferMeasurement
 from collectors.model_cache import ModelCache
 from collectors.models import LIGHT, ModelFile, find_models
 from collectors.outbox import Outbox
@@ -24,6 +25,7 @@ from collectors.runners.runner import LoadedModel
 from collectors.schedule import Episode, FairShare, calibration, calibration_s, regimes
 from collectors.scratch import scratch_folder
 from collectors.sensors import Sensors
+from collectors.slice_source import SLICES, SliceSource
 from collectors.spool import CAP_BYTES, Spool
 from collectors.uploader_process import UploaderProcess
 
@@ -101,11 +103,14 @@ class _Session:
         self._clock = AnchoredClock()
         sensors = Sensors(processor.core for processor in self._device.processors)
         stack.callback(sensors.close)
-        runner = OnnxRuntimeRunner(stack.enter_context(scratch_folder()))
+        scratch = stack.enter_context(scratch_folder())
+        runner = OnnxRuntimeRunner(scratch)
         self._cache = ModelCache(runner, files)
         stack.callback(self._cache.close)
         self._shares = FairShare([file.identity.name for file in files], self._rng)
-        self._recorder = Recorder(runner.framework, Instruments(sensors, Probes(), self._clock), self._rng)
+        self._slices = SliceSource(scratch, self._rng)
+        instruments = Instruments(sensors, Probes(), self._clock, allocate_tensors())
+        self._recorder = Recorder(runner.framework, instruments, self._rng)
         self._uploader = UploaderProcess(options.server, options.spool, options.key)
         stack.callback(self._uploader.kill)
         self._started = time.monotonic()
@@ -116,8 +121,13 @@ class _Session:
         """Time every model on every processor in calm conditions."""
         processors, models = self._device.processors, self._shares.pick(len(self._shares))
         total_s = calibration_s(self._options.seconds, processors)
-        end = self._started + total_s
-        self._play(calibration(processors, models, total_s, lambda: end - time.monotonic()))
+        models_s = total_s * len(models) / (len(models) + 1)
+        end = self._started + models_s
+        self._play(calibration(processors, models, models_s, lambda: end - time.monotonic()))
+        if self._renew_slices():
+            self._shares.add(SLICES)
+            slices_s = total_s - models_s
+            self._play(calibration(processors, (SLICES,), slices_s, lambda: slices_s))
 
     def experiment(self) -> None:
         """Let conditions come and go until the time is over."""
@@ -149,6 +159,7 @@ class _Session:
     def _episode(self, episode: Episode) -> None:
         models = {name: self._ready(name) for name in episode.models if name in self._shares}
         self._cache.make_room(in_use=models)
+        transfers: Sequence[TransferMeasurement] = ()
         condition = self._conditions[episode.condition]
         regime = draw_regime(episode.condition, condition, episode.processor.core, self._cores, self._rng)
         try:
@@ -165,12 +176,30 @@ class _Session:
                     }
                 )
                 self._recorder.record(episode, models, self._is_over, self._shares.spend)
+                transfers = self._hand_over(episode)
         finally:
             if not episode.continued or self._is_over():
-                self._deliver(self._recorder.collect(models))
+                self._deliver(self._recorder.collect(models), transfers)
+        if SLICES in models and not episode.continued:
+            self._renew_slices()
 
-    def _deliver(self, measurements: Sequence[Measurement]) -> None:
-        self._outbox.put(measurements)
+    def _hand_over(self, episode: Episode) -> Sequence[TransferMeasurement]:
+        """Time hand-overs from the episode's processor to another one, where there is any."""
+        others = [other for other in self._device.processors if other != episode.processor]
+        if episode.calibration or self._is_over() or not others:
+            return ()
+        return self._recorder.hand_over(episode.processor, self._rng.choice(others))
+
+    def _renew_slices(self) -> bool:
+        """Have other slices next time; tell whether any kernel seen so far can be sliced."""
+        file = self._slices.make()
+        if file is not None:
+            self._cache.replace(file)
+        return file is not None
+
+    def _deliver(self, measurements: Sequence[Measurement], transfers: Sequence[TransferMeasurement]) -> None:
+        self._outbox.put(measurements, transfers)
+        self._slices.learn(measurements)
         self._runs += len(measurements)
         self._timings += sum(len(measurement.latency_us) for measurement in measurements)
         self._uploader.ensure_alive()

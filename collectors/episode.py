@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from collectors.clock import AnchoredClock
+from collectors.device import Processor
 from collectors.errors import ProfileError
-from collectors.measurement import Measurement
+from collectors.handover import HandOver, Tensor
+from collectors.measurement import Measurement, TransferMeasurement
 from collectors.pinning import pinned
 from collectors.probes import Probes
 from collectors.runners.runner import LoadedModel, RunProfile
@@ -30,6 +32,7 @@ class Instruments:
     sensors: Sensors
     probes: Probes
     clock: AnchoredClock
+    tensors: Mapping[int, Tensor]
 
 
 class Recorder:
@@ -75,6 +78,20 @@ class Recorder:
                     on_run(name, time.monotonic() - started)
         finally:
             gc.enable()
+
+    def hand_over(self, source: Processor, target: Processor) -> list[TransferMeasurement]:
+        """Time hand-overs of tensors of several sizes from one processor to another."""
+        transfers = []
+        with pinned(source.core), HandOver(target.core) as handover:
+            self._instruments.sensors.restart()
+            for size_bytes, tensor in self._instruments.tensors.items():
+                context = self._context(source.core)
+                started_us = self._instruments.clock.now_us()
+                latency_us = handover.time_us(tensor)
+                transfers.append(
+                    TransferMeasurement(started_us, source.name, target.name, size_bytes, latency_us, context)
+                )
+        return transfers
 
     def collect(self, models: Mapping[str, LoadedModel]) -> list[Measurement]:
         """Return all runs since the last call in the order of their starts, with their kernels.

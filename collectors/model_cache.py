@@ -30,6 +30,11 @@ class ModelCache:
         model.prepare(profiled=True)
         return model
 
+    def replace(self, file: ModelFile) -> None:
+        """Have another file under a name, or a new name."""
+        self.drop(file.identity.name)
+        self._files[file.identity.name] = file
+
     def drop(self, name: str) -> None:
         """Let a model go for good."""
         model = self._loaded.pop(name, None)

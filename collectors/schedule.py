@@ -43,6 +43,10 @@ class FairShare:
         self._spent_s = dict.fromkeys(models, 0.0)
         self._rng = rng
 
+    def add(self, model: str) -> None:
+        """Let a model in as if it had had the mean of the others' time."""
+        self._spent_s[model] = sum(self._spent_s.values()) / max(1, len(self._spent_s))
+
     def spend(self, model: str, seconds: float) -> None:
         """Book time on a model: its loading counts as well as its runs."""
         if model in self._spent_s:

@@ -2,6 +2,7 @@
 
 import os
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -74,7 +75,8 @@ class OnnxRuntimeModel:
             return
         options = _options()
         options.enable_profiling = True
-        options.profile_file_prefix = str(self._scratch / "profile")
+        # ONNX Runtime appends a time in milliseconds, within which several sessions can be made.
+        options.profile_file_prefix = str(self._scratch / f"profile-{uuid.uuid4()}")
         if self._reader is None:
             self._profiled, self._reader = self._session_with_graph(options)
         else:

@@ -65,7 +65,7 @@ def test_a_session_measures_uploads_and_leaves_nothing_behind(
     runs = all_runs(server)
     assert counts["uploaded"] == counts["spooled"] == len(runs) > 10
     assert {run["condition"] for run in runs} == {"s0", "s1"}
-    assert {run["model"]["name"] for run in runs} == {"small", "loop"}
+    assert {run["model"]["name"] for run in runs} == {"small", "loop", "slices"}
     calibration = [run for run in runs if run.get("calibration")]
     assert calibration
     assert {run["condition"] for run in calibration} == {"s0"}
@@ -105,7 +105,7 @@ def test_a_model_that_cannot_run_is_skipped_and_named(server: Loopback, models: 
     run(options(server, models, tmp_path, seconds=1.5), events.append)
     (skipped,) = [event for event in events if event["event"] == "model_skipped"]
     assert skipped["model"] == "broken"
-    assert {run["model"]["name"] for run in all_runs(server)} == {"small", "loop"}
+    assert {run["model"]["name"] for run in all_runs(server)} == {"small", "loop", "slices"}
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,20 @@ def test_a_new_session_begins_after_each_collection(tmp_path: Path, scratch: Pat
     assert counts == [2, 1, 0, 3]
 
 
+def test_sessions_made_in_the_same_millisecond_keep_their_profiles_apart(
+    tmp_path: Path, scratch: Path
+) -> None:
+    path = networks.write(networks.convolution_network(), tmp_path)
+    models = [load(path, scratch) for _ in range(4)]
+    for _ in range(5):
+        for model in models:
+            model.prepare(profiled=True)
+        for runs, model in enumerate(models):
+            for _ in range(runs):
+                model.run(profiled=True)
+        assert [len(model.collect()) for model in models] == [0, 1, 2, 3]
+
+
 def test_no_file_is_left(tmp_path: Path, scratch: Path) -> None:
     model = load(networks.write(networks.convolution_network(), tmp_path), scratch)
     model.run(profiled=True)
