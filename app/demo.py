@@ -59,7 +59,7 @@ def run(folder: Path, *, seconds: float, once: bool) -> None:
         _show(console, client)
         if not once:
             console.print(
-                f"\nThe service keeps running at {server} (pages, /docs, /metrics). Ctrl-C stops it."
+                f"\nThe service keeps running at {server} (try /v1/reports/errors). Ctrl-C stops it."
             )
             _until_interrupted()
 

@@ -8,11 +8,11 @@ import psutil
 LIMIT_S = 20.0
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
     """Return as soon as the condition holds; fail loudly if it does not within the limit."""
-    deadline = time.monotonic() + LIMIT_S
+    deadline = time.monotonic() + limit_s
     while not condition():
-        assert time.monotonic() < deadline, f"not within {LIMIT_S} s: {what}"
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
         time.sleep(0.01)
 
 
