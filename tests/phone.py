@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 START = datetime(2026, 11, 21, 7, 0, tzinfo=UTC)
+PACE = timedelta(milliseconds=50)
 PROCESSOR = "cpu:0"
 DEVICE_ID = "phone-1"
 SLOWDOWN = {"s0": 1.0, "s1": 3.0}
@@ -38,13 +39,16 @@ def operators(network: str) -> list[dict[str, Any]]:
 
 
 def session(
-    calm_runs: int, loaded_runs: int, *, processor: str = PROCESSOR, seed: int = 0
+    calm_runs: int, loaded_runs: int, *, processor: str = PROCESSOR, seed: int = 0, now: bool = False
 ) -> list[dict[str, Any]]:
-    """Return batches in time order: a calm calibration, then a condition that slows everything down."""
+    """Return batches in time order: a calm calibration, then a condition that slows everything down.
+
+    They begin at `START`, or end now.
+    """
     rng = random.Random(f"{processor} {seed}")
-    started = START
     batches = []
     plan = [("s0", True)] * calm_runs + [("s0", False)] * loaded_runs + [("s1", False)] * loaded_runs
+    started = datetime.now(UTC) - len(plan) * PACE if now else START
     for number, (condition, calibration) in enumerate(plan):
         network = sorted(NETWORKS)[number % len(NETWORKS)]
         kernels = operators(network)
@@ -76,7 +80,7 @@ def session(
                 ],
             }
         )
-        started += timedelta(milliseconds=50)
+        started += PACE
     return batches
 
 

@@ -1,21 +1,32 @@
 """`/v1/plan`: partition plans for a model in the device's present context."""
 
-from collections.abc import Sequence
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
 
-from app.api.dependencies import PlansDep
+from app.api.dependencies import DatabaseDep, PlansDep, ShelfDep
 from app.auth import require
 from app.planning.plan import Plan, Stage
 from app.schemas.plans import PlanAnswerOut, PlanRequest
 from app.services.keys import Role
 from app.services.plan import ModelToPlan, PlanAnswer, PlanQuestion
+from app.services.watch import PlanWatch
 
 router = APIRouter(tags=["plans"], dependencies=[Depends(require(Role.SCHEDULER))])
 
 JSON = "application/json"
+
+WATCH_PAUSE_S = 0.25
+"""How soon a watcher hears of a change."""
+
+PING_S = 15.0
 
 _encode = msgspec.json.Encoder().encode
 
@@ -56,6 +67,47 @@ def get_plan(
     """Answer ranked partition plans of one model with every default."""
     request = {"models": [{"digest": model}], "device_id": device_id}
     return _answer(plans.answer(PlanQuestion([ModelToPlan(model)], device_id=device_id), request))
+
+
+async def _watch(
+    request: Request,
+    database: DatabaseDep,
+    shelf: ShelfDep,
+    plans: PlansDep,
+    model: Annotated[str, Query(description="Digest of an uploaded model.")],
+    device_id: Annotated[str, Query(description="Device to plan for.")],
+    threshold: Annotated[float, Query(ge=0, le=1, description="Relative change worth telling.")] = 0.1,
+) -> AsyncIterator[PlanAnswer | None]:
+    """Poll a watch; the first answer comes before the response starts, so that errors still have a status."""
+    question = PlanQuestion([ModelToPlan(model)], device_id=device_id)
+    watch = PlanWatch(database, shelf, plans, question, threshold)
+    first = await run_in_threadpool(watch.poll)
+    return _polled(request.app.state.draining, watch, first)
+
+
+async def _polled(
+    draining: threading.Event, watch: PlanWatch, first: PlanAnswer | None
+) -> AsyncIterator[PlanAnswer | None]:
+    yield first
+    while not draining.is_set():
+        await asyncio.sleep(WATCH_PAUSE_S)
+        yield await run_in_threadpool(watch.poll)
+
+
+@router.get("/v1/plan/watch", response_class=EventSourceResponse)
+async def watch_plan(
+    answers: Annotated[AsyncIterator[PlanAnswer | None], Depends(_watch)],
+) -> AsyncIterator[ServerSentEvent]:
+    """Send `plan` with the new best plan whenever it changes by more than `threshold`, `ping` every 15 s."""
+    sent_at = time.monotonic()
+    async for answer in answers:
+        if answer is not None:
+            yield ServerSentEvent(event="plan", raw_data=_encode(_plans(answer.plans[:1])[0]).decode())
+        elif time.monotonic() - sent_at >= PING_S:
+            yield ServerSentEvent(event="ping", raw_data="{}")
+        else:
+            continue
+        sent_at = time.monotonic()
 
 
 def _answer(answer: PlanAnswer) -> Response:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from app.store.tables import device, device_state, processor
 from app.store.upsert import insert_or
@@ -16,6 +16,19 @@ def get(connection: Connection, device_id: str, processor_name: str) -> str | No
         .join(processor, processor.c.id == device_state.c.processor_id)
         .join(device, device.c.id == processor.c.device)
         .where(device.c.device_id == device_id, processor.c.name == processor_name)
+    )
+
+
+def last_change_us(connection: Connection, device_id: str) -> int:
+    """Return when a state of this device last moved, 0 before its first one."""
+    return (
+        connection.scalar(
+            select(func.max(device_state.c.updated_at_us))
+            .join(processor, processor.c.id == device_state.c.processor_id)
+            .join(device, device.c.id == processor.c.device)
+            .where(device.c.device_id == device_id)
+        )
+        or 0
     )
 
 
