@@ -175,8 +175,8 @@ class _Session:
                         "models": list(models),
                     }
                 )
-                self._recorder.record(episode, models, self._is_over, self._shares.spend)
                 transfers = self._hand_over(episode)
+                self._recorder.record(episode, models, self._is_over, self._shares.spend)
         finally:
             if not episode.continued or self._is_over():
                 self._deliver(self._recorder.collect(models), transfers)
