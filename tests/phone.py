@@ -1,5 +1,6 @@
 """A made-up phone whose latencies follow a known law, for tests of the whole path from batch to report."""
 
+import json
 import random
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -82,6 +83,11 @@ def session(
         )
         started += PACE
     return batches
+
+
+def encoded(batch: dict[str, Any]) -> bytes:
+    """Return a batch as a request's body."""
+    return json.dumps(batch).encode()
 
 
 def _calm_us(kernel: dict[str, Any]) -> float:
