@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from collectors.clock import AnchoredClock
@@ -27,6 +27,7 @@ from collectors.scratch import scratch_folder
 from collectors.sensors import Sensors
 from collectors.slice_source import SLICES, SliceSource
 from collectors.spool import CAP_BYTES, Spool
+from collectors.trace import write_trace
 from collectors.uploader_process import UploaderProcess
 
 ALL_CONDITIONS = ("s0", "s1", "s2", "s3", "s4")
@@ -39,9 +40,12 @@ Counts = dict[str, int | float | str | None]
 
 @dataclass(frozen=True, slots=True)
 class AgentOptions:
-    """What an agent is asked to do; `seconds` none means until it is stopped."""
+    """What an agent is asked to do; `seconds` none means until it is stopped.
 
-    server: str
+    Where there is no `server`, everything measured stays in the spool.
+    """
+
+    server: str | None
     spool: Path
     key: str | None = field(default=None, repr=False)
     models: str = LIGHT
@@ -74,6 +78,22 @@ def run(
         session.calibrate()
         session.experiment()
         return session.finish()
+
+
+def record_trace(
+    options: AgentOptions,
+    path: Path,
+    on_event: Callable[[Event], None] = lambda event: None,
+    stop: threading.Event | None = None,
+) -> Counts:
+    """Measure without a server and add everything to a trace file in the end."""
+    counts = run(replace(options, server=None), on_event, stop)
+    spool = Spool(options.spool)
+    try:
+        write_trace(spool, path)
+    finally:
+        spool.close()
+    return counts
 
 
 class _Session:
@@ -111,8 +131,10 @@ class _Session:
         self._slices = SliceSource(scratch, self._rng)
         instruments = Instruments(sensors, Probes(), self._clock, allocate_tensors())
         self._recorder = Recorder(runner.framework, instruments, self._rng)
-        self._uploader = UploaderProcess(options.server, options.spool, options.key)
-        stack.callback(self._uploader.kill)
+        self._uploader: UploaderProcess | None = None
+        if options.server is not None:
+            self._uploader = UploaderProcess(options.server, options.spool, options.key)
+            stack.callback(self._uploader.kill)
         self._started = time.monotonic()
         self._runs = self._timings = 0
         self._announce(files, runner.framework)
@@ -138,7 +160,8 @@ class _Session:
 
     def finish(self) -> Counts:
         """Give the uploader a moment for the rest, and report."""
-        self._uploader.finish(DRAIN_S)
+        if self._uploader is not None:
+            self._uploader.finish(DRAIN_S)
         counts = self._counts()
         self._on_event({"event": "finished", **counts})
         return counts
@@ -202,7 +225,8 @@ class _Session:
         self._slices.learn(measurements)
         self._runs += len(measurements)
         self._timings += sum(len(measurement.latency_us) for measurement in measurements)
-        self._uploader.ensure_alive()
+        if self._uploader is not None:
+            self._uploader.ensure_alive()
         step_us = self._clock.resync()
         if step_us:
             self._on_event({"event": "clock_jump", "step_us": step_us})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import httpx
 import msgspec
@@ -84,7 +84,8 @@ class Client:
 
     def register_model(self, path: Path) -> Json:
         """Post a model file; returns its digest and operator graph with costs."""
-        return self._json("POST", "/v1/models", content=path.read_bytes(), params={"name": path.stem})
+        with path.open("rb") as file:
+            return self._json("POST", "/v1/models", content=file, params={"name": path.stem})
 
     def model(self, digest: str) -> Json:
         """Return a registered model's operator graph."""
@@ -148,7 +149,7 @@ class Client:
         path: str,
         *,
         json: Mapping[str, Any] | None = None,
-        content: bytes | None = None,
+        content: bytes | IO[bytes] | None = None,
         params: Mapping[str, str | int] | None = None,
     ) -> Json:
         response = self._send(method, path, json=json, content=content, params=params)
@@ -167,7 +168,7 @@ class Client:
         path: str,
         *,
         json: Mapping[str, Any] | None = None,
-        content: bytes | None = None,
+        content: bytes | IO[bytes] | None = None,
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:

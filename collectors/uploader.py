@@ -13,12 +13,9 @@ import signal
 import sys
 import threading
 import time
-import uuid
-from importlib.metadata import version
 from pathlib import Path
 
-import msgspec
-
+from collectors.batch import BatchBuilder
 from collectors.client import Client, Receipt, RefusedError, ServiceError
 from collectors.parent_death import die_with_parent
 from collectors.spool import Record, Spool
@@ -30,13 +27,10 @@ BACKOFF_FIRST_S = 0.5
 BACKOFF_LONGEST_S = 120.0
 RETRY_AFTER_LONGEST_S = 3600.0
 COMPRESSION_LEVEL = 4
-LAYOUTS_KEPT = 64
-TOO_LARGE = 413
 DATA_FAULTS = frozenset({400, 409, 413, 422})
 """Statuses that blame the batch itself; all others are about the server, the key or the address."""
 MODEL_FAULTS = frozenset({*DATA_FAULTS, 403, 404, 405, 415})
 """Statuses after which a model is not offered again in this session; measurements go on without it."""
-AGENT = {"name": "socast-agent", "version": version("socast")}
 _POINTER = re.compile(r"^/(runs|transfers)/(\d+)(?:/|$)")
 
 
@@ -49,7 +43,7 @@ class Uploader:
         self._rng = rng or random.Random()
         self._failures = 0
         self._batch_records = BATCH_RECORDS
-        self._layouts: dict[int, list[msgspec.Raw]] = {}
+        self._builder = BatchBuilder(spool)
 
     def step(self) -> float:
         """Send one model or one batch; return the seconds to wait before the next step."""
@@ -106,7 +100,9 @@ class Uploader:
         if not records:
             return False
         try:
-            receipt = self._client.upload(gzip.compress(self._batch(records), COMPRESSION_LEVEL, mtime=0))
+            receipt = self._client.upload(
+                gzip.compress(self._builder.build(records), COMPRESSION_LEVEL, mtime=0)
+            )
         except RefusedError as error:
             if error.status not in DATA_FAULTS:
                 raise
@@ -137,41 +133,6 @@ class Uploader:
                 rejected.setdefault(record.id, (record, fault.pointer, fault.detail))
         delivered = [record for record in records if record.id not in rejected]
         self._spool.settle(delivered, list(rejected.values()))
-
-    def _batch(self, records: list[Record]) -> bytes:
-        """Put records of one device into one columnar batch, each distinct operator once."""
-        operators: dict[bytes, int] = {}
-        runs: list[msgspec.Raw] = []
-        transfers: list[msgspec.Raw] = []
-        for record in records:
-            if record.kind == "transfer":
-                transfers.append(msgspec.Raw(record.body))
-                continue
-            layout = [] if record.layout is None else self._layout(record.layout)
-            indexes = [operators.setdefault(bytes(operator), len(operators)) for operator in layout]
-            chance = record.inclusion_probability
-            runs.append(_with_fields(record.body, operators=indexes, inclusion_probability=chance))
-        batch = {
-            "batch_id": str(uuid.uuid4()),
-            "agent": AGENT,
-            "device": msgspec.Raw(self._spool.device(records[0].device)),
-            "operators": [msgspec.Raw(operator) for operator in operators],
-            "runs": runs,
-            "transfers": transfers,
-        }
-        return msgspec.json.encode(batch)
-
-    def _layout(self, number: int) -> list[msgspec.Raw]:
-        if number not in self._layouts:
-            if len(self._layouts) >= LAYOUTS_KEPT:
-                self._layouts.pop(next(iter(self._layouts)))
-            self._layouts[number] = msgspec.json.decode(self._spool.layout(number), type=list[msgspec.Raw])
-        return self._layouts[number]
-
-
-def _with_fields(body: str, **fields: object) -> msgspec.Raw:
-    """Append fields to a JSON object without decoding it."""
-    return msgspec.Raw(body[:-1].encode() + b"," + msgspec.json.encode(fields)[1:])
 
 
 def main(server: str, spool_path: str, parent: str) -> None:

@@ -18,7 +18,13 @@ def register(cli: typer.Typer) -> None:
 
 
 def agent(
-    server: Annotated[str, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")],
+    server: Annotated[
+        str | None, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(envvar="SOCAST_TRACE", help="Instead of a server: add to this .ndjson.gz file."),
+    ] = None,
     key: Annotated[
         str | None,
         typer.Option(envvar="SOCAST_KEY", help="Key with the role agent; better set in the environment."),
@@ -59,14 +65,16 @@ def agent(
     ] = False,
 ) -> None:
     """Time models on this machine's processors while load comes and goes, and upload the timings."""
-    from collectors.agent import AgentOptions, run
+    from collectors.agent import AgentOptions, record_trace, run
 
+    if (server is None) == (trace is None):
+        raise typer.BadParameter("name either a --server to upload to or a --trace file to write")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     options = AgentOptions(
         server=server,
-        spool=spool or _state_folder() / "spool.sqlite",
+        spool=spool or (_state_folder() / "spool.sqlite" if trace is None else trace.with_suffix(".spool")),
         key=key,
         models=models,
         conditions=_names(conditions),
@@ -76,7 +84,11 @@ def agent(
         spool_cap_bytes=spool_cap_mb * 1024 * 1024,
         seed=seed,
     )
-    run(options, _print_json if as_json else _print_text, stop)
+    on_event = _print_json if as_json else _print_text
+    if trace is None:
+        run(options, on_event, stop)
+    else:
+        record_trace(options, trace, on_event, stop)
 
 
 def _names(text: str) -> tuple[str, ...]:
