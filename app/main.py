@@ -17,8 +17,10 @@ from app.auth import Gate
 from app.services.database import open_migrated
 from app.services.fast_clock import FastClock
 from app.services.ingest import Ingest
+from app.services.kernels import KernelCache
 from app.services.keys import KeyRing
 from app.services.plan import PlanService
+from app.services.predict import PredictService
 from app.services.shelf import Shelf
 from app.settings import Settings
 from app.store.measurements import MeasurementWriter
@@ -40,7 +42,9 @@ def create_app(settings: Settings) -> FastAPI:
         service.state.ingest = ingest
         service.state.gate = Gate(None if settings.open else KeyRing(database), settings.rate_limit)
         service.state.shelf = shelf
-        service.state.plans = PlanService(database, shelf)
+        kernels = KernelCache()
+        service.state.plans = PlanService(database, shelf, kernels)
+        service.state.predictions = PredictService(database, shelf, kernels)
         try:
             with nullcontext() if settings.no_learner else learner.beside(settings):
                 yield

@@ -5,11 +5,12 @@ record: type, shapes, data type, attributes.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+
+import msgspec
 
 Shape = tuple[int, ...]
 AttributeValue = bool | int | float | str | list[int] | list[float] | list[str]
@@ -77,11 +78,7 @@ class Operator:
     @cached_property
     def canonical(self) -> str:
         """The canonical JSON text: sorted keys, no white space."""
-        return json.dumps(
-            self.to_json(),
-            sort_keys=True,
-            separators=(",", ":"),
-        )
+        return msgspec.json.encode(self.to_json(), order="sorted").decode()
 
     @cached_property
     def signature(self) -> str:

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from app.services.ingest import Ingest
 from app.services.plan import PlanService
+from app.services.predict import PredictService
 from app.services.shelf import Shelf
 from app.settings import Settings
 from app.store.engine import Database
@@ -34,8 +35,13 @@ async def _plans(request: Request) -> PlanService:
     return request.app.state.plans  # type: ignore[no-any-return]
 
 
+async def _predictions(request: Request) -> PredictService:
+    return request.app.state.predictions  # type: ignore[no-any-return]
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 IngestDep = Annotated[Ingest, Depends(_ingest)]
 ShelfDep = Annotated[Shelf, Depends(_shelf)]
 PlansDep = Annotated[PlanService, Depends(_plans)]
+PredictionsDep = Annotated[PredictService, Depends(_predictions)]

@@ -1,21 +1,15 @@
 """`POST /v1/predictions`: how long would this take there, offline and now."""
 
-from fastapi import APIRouter, Depends
+from typing import Any
 
-from app.api.dependencies import DatabaseDep, ShelfDep
+import msgspec
+from fastapi import APIRouter, Depends, Response
+
+from app.api.dependencies import PredictionsDep
 from app.auth import require
-from app.schemas.predictions import (
-    CoverageOut,
-    ForecastOut,
-    Interval,
-    OperatorLatency,
-    PredictionOut,
-    PredictionRequest,
-    PredictorOut,
-    Quantiles,
-)
+from app.schemas.predictions import PredictionOut, PredictionRequest
 from app.services.keys import Role
-from app.services.predict import OFFLINE, RUNTIME, Prediction, predict
+from app.services.predict import OFFLINE, RUNTIME, Prediction
 from predictors.forecast import Rung
 
 router = APIRouter(
@@ -23,12 +17,13 @@ router = APIRouter(
 )
 
 
-@router.post("")
-def post_predictions(request: PredictionRequest, database: DatabaseDep, shelf: ShelfDep) -> PredictionOut:
+_encode = msgspec.json.Encoder().encode
+
+
+@router.post("", response_model=PredictionOut)
+def post_predictions(request: PredictionRequest, predictions: PredictionsDep) -> Response:
     """Forecast a run on one processor, by the frozen offline profile and by the runtime predictor."""
-    prediction = predict(
-        database,
-        shelf,
+    prediction = predictions.predict(
         processor=request.processor,
         device_id=request.device_id,
         soc=request.soc,
@@ -39,25 +34,25 @@ def post_predictions(request: PredictionRequest, database: DatabaseDep, shelf: S
         else [operator.to_operator() for operator in request.operators],
         context=request.context,
     )
-    return PredictionOut(
-        offline=_forecast(prediction, OFFLINE),
-        runtime=_forecast(prediction, RUNTIME),
-        context=dict(prediction.context),
-        mapping=prediction.mapping,
-    )
+    body = {
+        "offline": _forecast(prediction, OFFLINE),
+        "runtime": _forecast(prediction, RUNTIME),
+        "context": prediction.context,
+        "mapping": prediction.mapping,
+    }
+    return Response(_encode(body), media_type="application/json")
 
 
-def _forecast(prediction: Prediction, rung: Rung) -> ForecastOut:
+def _forecast(prediction: Prediction, rung: Rung) -> dict[str, Any]:
     forecast = prediction.forecasts[rung]
     total = forecast.total
-    latencies = forecast.operators_us.tolist()
-    return ForecastOut(
-        total_us=Quantiles(mean=total.mean_us, p50=total.p50_us, p90=total.p90_us, p99=total.p99_us),
-        interval_us=Interval(low=total.low_us, high=total.high_us),
-        operators=[
-            OperatorLatency(op_type=operator.op_type, latency_us=latency)
-            for operator, latency in zip(prediction.operators, latencies, strict=True)
+    return {
+        "total_us": {"mean": total.mean_us, "p50": total.p50_us, "p90": total.p90_us, "p99": total.p99_us},
+        "interval_us": {"level": 0.9, "low": total.low_us, "high": total.high_us},
+        "operators": [
+            {"op_type": operator.op_type, "latency_us": latency}
+            for operator, latency in zip(prediction.operators, forecast.operators_us.tolist(), strict=True)
         ],
-        predictor=PredictorOut(version=prediction.serving.version.digest, kind=rung.value),
-        coverage=CoverageOut(learned=forecast.coverage.learned, fallback=list(forecast.coverage.fallback)),
-    )
+        "predictor": {"version": prediction.serving.version.digest, "kind": rung.value},
+        "coverage": forecast.coverage,
+    }

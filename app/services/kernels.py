@@ -1,6 +1,8 @@
 """What a framework runs for a model: from its uploaded file, from reported runs, or both."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 from app.errors import NotFoundError
 from app.store import models
@@ -8,6 +10,49 @@ from app.store.engine import Connection
 from predictors import fusion
 from predictors.fusion import KernelGraph
 from predictors.graph import Operator
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+KEPT_S = 5.0
+MOST_KEPT = 1_000
+
+
+class KernelCache:
+    """Kernels by model, framework and processor; what was looked up holds for a few seconds.
+
+    A model's kernels change only when its first runs are reported or its file is uploaded.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._graphs: dict[tuple[str, str], tuple[float, KernelGraph]] = {}
+        self._kernels: dict[tuple[str, str, str], tuple[float, tuple[Sequence[Operator], str]]] = {}
+
+    def graph(self, connection: Connection, digest: str, *, framework: str) -> KernelGraph:
+        """Return what `kernel_graph` returns."""
+        return self._remembered(
+            self._graphs, (digest, framework), lambda: kernel_graph(connection, digest, framework=framework)
+        )
+
+    def kernels(
+        self, connection: Connection, digest: str, *, framework: str, processor: str
+    ) -> tuple[Sequence[Operator], str]:
+        """Return what `kernels` returns."""
+        return self._remembered(
+            self._kernels,
+            (digest, framework, processor),
+            lambda: kernels(connection, digest, framework=framework, processor=processor),
+        )
+
+    def _remembered(self, known: dict[K, tuple[float, V]], key: K, look_up: Callable[[], V]) -> V:
+        found = known.get(key)
+        if found is not None and self._clock() - found[0] < KEPT_S:
+            return found[1]
+        if len(known) >= MOST_KEPT:
+            known.clear()
+        known[key] = self._clock(), look_up()
+        return known[key][1]
 
 
 def kernel_graph(connection: Connection, digest: str, *, framework: str) -> KernelGraph:

@@ -16,7 +16,7 @@ from app.planning.problem import ModelRequest
 from app.planning.problem import Processor as PlannedProcessor
 from app.planning.strategy import all_strategies
 from app.services import targets
-from app.services.kernels import kernel_graph
+from app.services.kernels import KernelCache
 from app.services.plan_costs import PredictedCosts, measured_copies
 from app.services.recent_error import RecentError, RungError
 from app.services.shelf import Shelf
@@ -78,9 +78,10 @@ class PlanService:
     Recent errors are remembered for a few seconds, and which plans are stored already.
     """
 
-    def __init__(self, database: Database, shelf: Shelf) -> None:
+    def __init__(self, database: Database, shelf: Shelf, kernels: KernelCache) -> None:
         self._database = database
         self._shelf = shelf
+        self._kernels = kernels
         self._recent_error = RecentError()
         self._stored: OrderedDict[str, None] = OrderedDict()
 
@@ -120,7 +121,8 @@ class PlanService:
             unavailable = [place.info.name for place in chosen if place.serving is None]
             framework = used[0].key.framework if used else ""
             graphs = [
-                kernel_graph(connection, model.digest, framework=framework) for model in question.models
+                self._kernels.graph(connection, model.digest, framework=framework)
+                for model in question.models
             ]
             copies = measured_copies(connection, used)
             recent_error = self._recent_error.get(connection, target.device_id)

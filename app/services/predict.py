@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.errors import NotFoundError
 from app.services import targets
-from app.services.kernels import kernels
+from app.services.kernels import KernelCache
 from app.services.shelf import Serving, Shelf
 from app.store.engine import Database
 from predictors.forecast import RunForecast, Rung
@@ -36,45 +36,53 @@ class Prediction:
     mapping: str
 
 
-def predict(
-    database: Database,
-    shelf: Shelf,
-    *,
-    processor: str,
-    device_id: str | None = None,
-    soc: str | None = None,
-    framework: str | None = None,
-    digest: str | None = None,
-    operators: Sequence[Operator] | None = None,
-    context: Mapping[str, float | bool] | None = None,
-) -> Prediction:
-    """Forecast an unprofiled run that would start now; give `digest` or `operators`.
+class PredictService:
+    """Answers prediction requests."""
 
-    Raises `NotFoundError` (device, SoC, model or predictor unknown) or `InvalidRequestError` (processor).
-    """
-    with database.read() as connection:
-        target = targets.resolve(
-            connection, shelf, device_id=device_id, soc=soc, context=context, framework=framework
+    def __init__(self, database: Database, shelf: Shelf, kernels: KernelCache) -> None:
+        self._database = database
+        self._shelf = shelf
+        self._kernels = kernels
+
+    def predict(
+        self,
+        *,
+        processor: str,
+        device_id: str | None = None,
+        soc: str | None = None,
+        framework: str | None = None,
+        digest: str | None = None,
+        operators: Sequence[Operator] | None = None,
+        context: Mapping[str, float | bool] | None = None,
+    ) -> Prediction:
+        """Forecast an unprofiled run that would start now; give `digest` or `operators`.
+
+        Raises `NotFoundError` (device, SoC, model or predictor unknown) or `InvalidRequestError`
+        (processor).
+        """
+        with self._database.read() as connection:
+            target = targets.resolve(
+                connection, self._shelf, device_id=device_id, soc=soc, context=context, framework=framework
+            )
+            place = target.processor(processor)
+            if place.serving is None:
+                raise NothingLearnedError(
+                    f"No predictor has been learned for {processor} of {target.soc} yet; "
+                    "its agent must send calm runs first."
+                )
+            mapping = "request"
+            if digest is not None:
+                operators, mapping = self._kernels.kernels(
+                    connection, digest, framework=place.key.framework, processor=processor
+                )
+        query = RunQuery(
+            key=place.key,
+            device_id=target.device_id,
+            model=digest or "",
+            started_at_us=time.time_ns() // 1000,
+            operators=tuple(operators or ()),
+            context=target.context,
+            profiled=False,
         )
-        place = target.processor(processor)
-        if place.serving is None:
-            raise NothingLearnedError(
-                f"No predictor has been learned for {processor} of {target.soc} yet; "
-                "its agent must send calm runs first."
-            )
-        mapping = "request"
-        if digest is not None:
-            operators, mapping = kernels(
-                connection, digest, framework=place.key.framework, processor=processor
-            )
-    query = RunQuery(
-        key=place.key,
-        device_id=target.device_id,
-        model=digest or "",
-        started_at_us=time.time_ns() // 1000,
-        operators=tuple(operators or ()),
-        context=target.context,
-        profiled=False,
-    )
-    forecasts = place.serving.version.forecast(query, place.state, (OFFLINE, RUNTIME))
-    return Prediction(query.operators, forecasts, place.serving, target.context, mapping)
+        forecasts = place.serving.version.forecast(query, place.state, (OFFLINE, RUNTIME))
+        return Prediction(query.operators, forecasts, place.serving, target.context, mapping)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from app.errors import Fault, InvalidRequestError, NotFoundError
 from app.services.shelf import Serving, Shelf
-from app.store import devices, states
-from app.store.devices import ProcessorInfo
+from app.store import devices
+from app.store.devices import DeviceInfo, ProcessorInfo
 from app.store.engine import Connection
 from predictors.device_state import DeviceState
 from predictors.run import PredictorKey
@@ -58,33 +58,43 @@ def resolve(
     A SoC has no state and no latest context of its own. Raises `NotFoundError` for one that never sent
     anything.
     """
-    if device_id is not None:
-        device = devices.get_device(connection, device_id)
-        if device is None:
-            raise NotFoundError(f"Device {device_id!r} has not sent anything yet.")
-    else:
-        known = devices.list_devices(connection, soc=soc, limit=1)
-        if not known:
-            raise NotFoundError(f"No device with the SoC {soc!r} has sent anything yet.")
-        device = known[0]
-    latest = device.context if device_id is not None else None
-    used = context if context is not None else latest or {}
-    serving = shelf.all(connection)
-    processors = tuple(
-        _processor(connection, info, device.soc, framework, serving, own=device_id is not None)
-        for info in device.processors
+    device, known_states = (
+        _device(connection, device_id) if device_id is not None else _first_with(connection, soc or "")
     )
-    return Target(device.device_id, device.soc, {name: float(v) for name, v in used.items()}, processors)
+    used = context if context is not None else (device.context or {}) if device_id is not None else {}
+    serving = shelf.all(connection)
+    return Target(
+        device.device_id,
+        device.soc,
+        {name: float(value) for name, value in used.items()},
+        tuple(
+            _processor(info, device.soc, framework, serving, known_states.get(info.id))
+            for info in device.processors
+        ),
+    )
+
+
+def _device(connection: Connection, device_id: str) -> tuple[DeviceInfo, Mapping[int, str]]:
+    found = devices.get_standing(connection, device_id)
+    if found is None:
+        raise NotFoundError(f"Device {device_id!r} has not sent anything yet.")
+    return found
+
+
+def _first_with(connection: Connection, soc: str) -> tuple[DeviceInfo, Mapping[int, str]]:
+    """Return the first device with a SoC, without its states: a SoC as such stands nowhere."""
+    known = devices.list_devices(connection, soc=soc, limit=1)
+    if not known:
+        raise NotFoundError(f"No device with the SoC {soc!r} has sent anything yet.")
+    return known[0], {}
 
 
 def _processor(
-    connection: Connection,
     info: ProcessorInfo,
     soc: str,
     framework: str | None,
     serving: Mapping[PredictorKey, Serving],
-    *,
-    own: bool,
+    state: str | None,
 ) -> Processor:
     """Return a processor with its predictor: of the framework asked for, else of the newest one."""
     candidates = [
@@ -93,6 +103,9 @@ def _processor(
         if (key.soc, key.processor) == (soc, info.name) and framework in (None, key.framework)
     ]
     key = max(candidates, key=lambda k: serving[k].id, default=PredictorKey(soc, info.name, framework or ""))
-    text = states.get_many(connection, [info.id]).get(info.id) if own else None
-    state = DeviceState.initial() if text is None else DeviceState.from_json(text)
-    return Processor(info, key, serving.get(key), state)
+    return Processor(
+        info,
+        key,
+        serving.get(key),
+        DeviceState.initial() if state is None else DeviceState.from_json(state),
+    )

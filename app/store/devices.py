@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from app.store.batch import soc_name
-from app.store.tables import device, processor
+from app.store.tables import device, device_state, processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,34 @@ class DeviceInfo:
     quarantined: bool
 
 
+_STANDING = (
+    select(
+        device,
+        processor.c.id.label("processor_id"),
+        processor.c.name,
+        processor.c.kind,
+        processor.c.threads,
+        processor.c.resources,
+        processor.c.unsupported,
+        device_state.c.state,
+    )
+    .outerjoin(processor, processor.c.device == device.c.id)
+    .outerjoin(device_state, device_state.c.processor_id == processor.c.id)
+    .where(device.c.device_id == bindparam("device_id"))
+    .order_by(processor.c.name)
+)
+
+
+def get_standing(connection: Connection, device_id: str) -> tuple[DeviceInfo, dict[int, str]] | None:
+    """Return a device and the states of its processors (by their rows) in one query: every plan asks it."""
+    rows = connection.execute(_STANDING, {"device_id": device_id}).all()
+    if not rows:
+        return None
+    own = [row for row in rows if row.processor_id is not None]
+    info = _device(rows[0], [_processor(row, row.processor_id) for row in own])
+    return info, {row.processor_id: row.state for row in own if row.state is not None}
+
+
 def get_device(connection: Connection, device_id: str) -> DeviceInfo | None:
     """Return one device."""
     rows = connection.execute(select(device).where(device.c.device_id == device_id)).all()
@@ -71,30 +99,33 @@ def _devices(connection: Connection, rows: Sequence[Row[Any]]) -> list[DeviceInf
         select(processor).where(processor.c.device.in_([row.id for row in rows])).order_by(processor.c.name)
     )
     for row in found:
-        processors[row.device].append(
-            ProcessorInfo(
-                row.id,
-                row.name,
-                row.kind,
-                row.threads,
-                tuple(json.loads(row.resources)),
-                tuple(json.loads(row.unsupported)),
-            )
-        )
-    return [
-        DeviceInfo(
-            device_id=row.device_id,
-            model=row.model,
-            soc=soc_name(row.soc, row.device_id),
-            os=row.os,
-            drivers=json.loads(row.drivers),
-            processors=tuple(processors[row.id]),
-            runs=row.run_count,
-            timings=row.timing_count,
-            first_seen_at_us=row.first_seen_at_us,
-            last_seen_at_us=row.last_seen_at_us,
-            context=None if row.context is None else json.loads(row.context),
-            quarantined=row.quarantined,
-        )
-        for row in rows
-    ]
+        processors[row.device].append(_processor(row, row.id))
+    return [_device(row, processors[row.id]) for row in rows]
+
+
+def _processor(row: Row[Any], row_id: int) -> ProcessorInfo:
+    return ProcessorInfo(
+        row_id,
+        row.name,
+        row.kind,
+        row.threads,
+        tuple(json.loads(row.resources)),
+        tuple(json.loads(row.unsupported)),
+    )
+
+
+def _device(row: Row[Any], processors: Sequence[ProcessorInfo]) -> DeviceInfo:
+    return DeviceInfo(
+        device_id=row.device_id,
+        model=row.model,
+        soc=soc_name(row.soc, row.device_id),
+        os=row.os,
+        drivers=json.loads(row.drivers),
+        processors=tuple(processors),
+        runs=row.run_count,
+        timings=row.timing_count,
+        first_seen_at_us=row.first_seen_at_us,
+        last_seen_at_us=row.last_seen_at_us,
+        context=None if row.context is None else json.loads(row.context),
+        quarantined=row.quarantined,
+    )

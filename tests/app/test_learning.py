@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
+from app.schemas.predictions import PredictionOut
 from app.services.learn import Learning
 from app.store.engine import Database
 from tests import phone
@@ -41,7 +42,7 @@ def predict(client: TestClient, **fields: Any) -> dict[str, Any]:
     }
     response = client.post("/v1/predictions", json=request)
     assert response.status_code == 200, response.text
-    return response.json()  # type: ignore[no-any-return]
+    return PredictionOut.model_validate(response.json()).model_dump()
 
 
 def test_the_report_shows_that_the_frozen_profile_drifts(learned: TestClient) -> None:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from app.services.kernels import KernelCache
 from app.services.plan import ModelToPlan, PlanQuestion, PlanService
 from app.services.shelf import Shelf
 from app.services.watch import PlanWatch
@@ -30,7 +31,7 @@ def test_a_watcher_hears_of_load_but_not_of_noise(
 ) -> None:
     shelf = Shelf()
     question = PlanQuestion([ModelToPlan(digest)], device_id=phone.DEVICE_ID)
-    watch = PlanWatch(database, shelf, PlanService(database, shelf), question, threshold=0.5)
+    watch = PlanWatch(database, shelf, PlanService(database, shelf, KernelCache()), question, threshold=0.5)
     first = watch.poll()
     assert first is not None
     assert watch.poll() is None  # nothing moved
