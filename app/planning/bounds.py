@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from app.planning.pairs import Floats, pairs, part_times
 from app.planning.problem import Problem
+from app.planning.splitting import Dimension
 
 
 def lower_bound_us(problem: Problem, *, splits: bool) -> float:
@@ -16,8 +18,8 @@ def lower_bound_us(problem: Problem, *, splits: bool) -> float:
     fastest = latency.min(axis=1)
     least = fastest.copy()
     if splits:
-        for table in problem.costs.splits.values():
-            split_time, split_work = _best_splits(problem, table)
+        for dimension in Dimension:
+            split_time, split_work = _best_splits(problem, dimension)
             fastest = np.fmin(fastest, split_time)
             least = np.fmin(least, split_work)
     end: list[float] = []
@@ -39,20 +41,20 @@ def _width(problem: Problem) -> int:
     return max(1, len(independent), min(len(resources), len(problem.processors)))
 
 
-def _best_splits(problem: Problem, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each kernel the least time, and the least work, of a split over two processors; NaN without."""
-    kernels, processors, fractions = table.shape
-    time = np.full(kernels, np.nan)
-    work = np.full(kernels, np.nan)
-    # Parts may be interpolated between fractions: each half is bounded by its smaller neighbour.
-    floor = np.minimum.accumulate(table[:, :, ::-1], axis=2)[:, :, ::-1]
-    for one in range(processors):
-        for other in range(processors):
-            if problem.shares[one, other]:
-                continue
-            for place in range(fractions - 1):
-                first = floor[:, one, place]
-                second = floor[:, other, fractions - 2 - place]
-                time = np.fmin(time, np.maximum(first, second))
-                work = np.fmin(work, first + second)
+def _best_splits(problem: Problem, dimension: Dimension) -> tuple[Floats, Floats]:
+    """Return the least time, and the least work, of each kernel split over two processors; NaN without.
+
+    Ratios are looked at in steps of 0.05, on which all that strategies use lie; a part may also compute
+    more than its share, so that its bound is the least of all larger parts.
+    """
+    fractions = [step / 20 for step in range(1, 20)]
+    parts = [part_times(problem, dimension, place, fractions) for place in range(len(problem.processors))]
+    floor = [np.minimum.accumulate(part[:, ::-1], axis=1)[:, ::-1] for part in parts]
+    time = np.full(len(problem.kernels), np.nan)
+    work = time.copy()
+    for one, other in pairs(problem):
+        first, second = floor[one], floor[other][:, ::-1]
+        # Rows of NaN (not splittable) stay NaN.
+        time = np.fmin(time, np.fmin.reduce(np.maximum(first, second), axis=1))
+        work = np.fmin(work, np.fmin.reduce(first + second, axis=1))
     return time, work

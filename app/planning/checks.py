@@ -11,8 +11,9 @@ from itertools import pairwise
 
 from app.planning.bounds import lower_bound_us
 from app.planning.effort import Effort
-from app.planning.plan import Draft
+from app.planning.plan import Draft, Work
 from app.planning.problem import Problem
+from app.planning.splitting import Dimension, mixes_channels
 from app.planning.strategy import Granularity, Strategy
 from app.planning.timeline import simulate
 
@@ -70,8 +71,19 @@ def check_dependencies_hold(problem: Problem, _strategy: Strategy, draft: Draft)
                 if earlier in seen:
                     continue
                 for other in works_of[earlier]:
+                    if not _reads(problem, work, index, draft.works[other]):
+                        continue
                     assert timeline.end_us[other] <= timeline.start_us[place] + _TOLERANCE_US
             seen.add(index)
+
+
+def _reads(problem: Problem, work: Work, kernel: int, other: Work) -> bool:
+    """Tell whether a part of a kernel surely reads what another part wrote."""
+    if work.split is None or other.split is None or work.split.dimension is not other.split.dimension:
+        return True
+    if work.split.dimension is Dimension.CHANNELS and mixes_channels(problem.kernels[kernel].operator):
+        return True
+    return min(work.split.high, other.split.high) - max(work.split.low, other.split.low) > 1e-9
 
 
 def check_no_processor_or_resource_twice_at_once(problem: Problem, _strategy: Strategy, draft: Draft) -> None:

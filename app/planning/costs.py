@@ -98,7 +98,7 @@ class CostTable:
     def __init__(
         self, source: CostSource, operators: Sequence[Operator], processors: "Sequence[Processor]"
     ) -> None:
-        self._source = source
+        self.source = source
         self._processors = processors
         self._distinct = list({operator.canonical: operator for operator in operators}.values())
         index = {operator.canonical: place for place, operator in enumerate(self._distinct)}
@@ -120,6 +120,12 @@ class CostTable:
         return self._whole(Rung.RUNTIME)
 
     @cached_property
+    def rows(self) -> list[list[float]]:
+        """Return `full` as lists, for code that looks up single latencies."""
+        rows: list[list[float]] = self.full.tolist()
+        return rows
+
+    @cached_property
     def full_offline(self) -> Floats:
         """Offline latency of each whole kernel, shape (K, P)."""
         return self._whole(Rung.CALM)
@@ -135,13 +141,23 @@ class CostTable:
         return self._parts(Rung.CALM)
 
     def part_us(
-        self, kernel: int, processor: int, dimension: Dimension, fraction: float, *, offline: bool = False
+        self, kernel: int, processor: int, dimension: Dimension, share: float, *, offline: bool = False
     ) -> float:
         """Return the latency of a part of a kernel, interpolated between the predicted fractions."""
-        if fraction >= 1.0:
+        if share >= 1.0:
             return float((self.full_offline if offline else self.full)[kernel, processor])
-        table = (self.splits_offline if offline else self.splits)[dimension]
-        return float(np.interp(fraction, FRACTIONS, table[kernel, processor]))
+        row = (self._split_rows_offline if offline else self._split_rows)[dimension][kernel][processor]
+        step = max(share * 10.0, 1.0) - 1.0
+        left = min(int(step), len(FRACTIONS) - 2)
+        return row[left] + (step - left) * (row[left + 1] - row[left])
+
+    @cached_property
+    def _split_rows(self) -> dict[Dimension, list[list[list[float]]]]:
+        return {dimension: table.tolist() for dimension, table in self.splits.items()}
+
+    @cached_property
+    def _split_rows_offline(self) -> dict[Dimension, list[list[list[float]]]]:
+        return {dimension: table.tolist() for dimension, table in self.splits_offline.items()}
 
     @cached_property
     def friendly_scale(self) -> Floats:
@@ -151,7 +167,7 @@ class CostTable:
         """
         scale = np.ones(self._supported.shape)
         for place, processor in enumerate(self._processors):
-            known = set(self._source.dtypes(processor.name))
+            known = set(self.source.dtypes(processor.name))
             wanted = [name for name in _FRIENDLY["cpu" if processor.kind == "cpu" else ""] if name in known]
             rows = [
                 row
@@ -162,7 +178,7 @@ class CostTable:
                 continue
             base = [self._distinct[row] for row in rows]
             other = [replace(operator, dtype=wanted[0]) for operator in base]
-            latency = self._source.latencies_us(processor.name, base + other, Rung.RUNTIME)
+            latency = self.source.latencies_us(processor.name, base + other, Rung.RUNTIME)
             before, after = latency[: len(rows)], latency[len(rows) :]
             scale[rows, place] = np.where(before > 0, after / np.maximum(before, 1e-9), 1.0)
         return np.asarray(scale[self._row])
@@ -173,7 +189,7 @@ class CostTable:
             rows = np.flatnonzero(self._supported[:, place])
             if rows.size:
                 operators = [self._distinct[row] for row in rows]
-                table[rows, place] = self._source.latencies_us(processor.name, operators, rung)
+                table[rows, place] = self.source.latencies_us(processor.name, operators, rung)
         return np.asarray(np.maximum(table, 0.0)[self._row])
 
     def _parts(self, rung: Rung) -> dict[Dimension, Floats]:
@@ -193,7 +209,7 @@ class CostTable:
             keep = [item for item, (row, _, _) in enumerate(wanted) if self._supported[row, column]]
             if not keep:
                 continue
-            latency = self._source.latencies_us(processor.name, [parts[item] for item in keep], rung)
+            latency = self.source.latencies_us(processor.name, [parts[item] for item in keep], rung)
             for item, value in zip(keep, latency, strict=True):
                 row, dimension, place = wanted[item]
                 tables[dimension][row, column, place] = max(float(value), 0.0)

@@ -3,9 +3,9 @@
 import time
 from dataclasses import dataclass, field
 
-_STEPS_PER_MS = 400
+_STEPS_PER_MS = 150
 """Simulated candidate moves that one millisecond of budget buys; a rate of its own, not of this machine."""
-_GRACE = 20.0
+_GRACE = 100.0
 """The clock stops a search only when it takes this many times its budget."""
 
 

@@ -14,12 +14,14 @@ from app.planning.costs import CostSource
 from app.planning.distribution import Floats, Sampler, summary
 from app.planning.effort import Effort
 from app.planning.fallback import fallback_of
-from app.planning.plan import Draft, Plan, Stage
+from app.planning.plan import Distribution, Draft, Plan, Stage
 from app.planning.problem import ModelRequest, Problem, Processor
-from app.planning.strategy import Granularity, ImpossibleError, Strategy, all_strategies
-from app.planning.timeline import Timeline, simulate
+from app.planning.strategy import Granularity, ImpossibleError, Strategy, all_strategies, proposals
+from app.planning.timeline import Timeline, offline_latency_us, simulate
 
 Objective = Literal["mean", "p50", "p90", "p99"]
+_FINALISTS = 4
+"""Drafts of a strategy whose distributions are compared for the asked objective."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,13 @@ class PlanningResult:
 
 @dataclass(frozen=True)
 class _Scored:
+    """A draft with its timeline, samples of its works' ends (W, S) and of its latency (S,)."""
+
     strategy: Strategy
     timeline: Timeline
+    ends_us: Floats
     samples_us: Floats
-    plan: Plan
+    latency_us: Distribution
 
 
 def plan(request: PlanningRequest) -> PlanningResult:
@@ -74,23 +79,16 @@ def plan(request: PlanningRequest) -> PlanningResult:
     if missing:
         reason = f"no processor supports: {', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}"
         return PlanningResult((), (*impossible, *(Impossible(item.name, reason) for item in wanted)))
-    splits = any(item.granularity is Granularity.INTRA_OPERATOR for item in wanted)
-    scoring = _Scoring(problem, request, lower_bound_us(problem, splits=splits))
-    scored: list[_Scored] = []
+    scoring = _Scoring(problem, request)
+    chosen: list[tuple[_Scored, Effort]] = []
     for strategy in wanted:
         effort = Effort(request.budget_ms)
         try:
-            drafts = strategy.propose(problem, effort)
-            found = [scoring.score(strategy, draft, effort) for draft in drafts]
-            allowed = [item for item in found if scoring.allows(item)]
-            if not allowed:
-                raise ImpossibleError(scoring.why_not(found))
-            if not strategy.every:
-                allowed = [min(allowed, key=scoring.rank)]
-            scored += allowed
+            drafts = proposals(strategy, problem, effort)
+            chosen += [(item, effort) for item in scoring.choose(strategy, drafts)]
         except ImpossibleError as reason:
             impossible.append(Impossible(strategy.name, str(reason)))
-    return PlanningResult(_ranked(scored, scoring), tuple(impossible))
+    return PlanningResult(_ranked(chosen, scoring), tuple(impossible))
 
 
 def _wanted(request: PlanningRequest) -> tuple[list[Strategy], list[Impossible]]:
@@ -116,71 +114,96 @@ def _wanted(request: PlanningRequest) -> tuple[list[Strategy], list[Impossible]]
 class _Scoring:
     """Turns drafts into plans under one request."""
 
-    def __init__(self, problem: Problem, request: PlanningRequest, bound_us: float) -> None:
-        self._problem = problem
+    def __init__(self, problem: Problem, request: PlanningRequest) -> None:
+        self.problem = problem
         self._request = request
-        self._bound_us = bound_us
         self._sampler = Sampler.of(problem)
-        self._cap = request.memory_cap_bytes
+        self._timelines: dict[int, Timeline] = {}
 
-    def score(self, strategy: Strategy, draft: Draft, effort: Effort) -> _Scored:
-        """Simulate a draft and say all that the answer says, but what compares it with other plans."""
-        problem = self._problem
-        timeline = simulate(problem, draft)
-        ends = self._sampler.ends_us(timeline)
-        samples = ends.max(axis=0)
-        offline = simulate(problem, draft, offline=True)
-        plan_ = Plan(
+    def choose(self, strategy: Strategy, drafts: Sequence[Draft]) -> list[_Scored]:
+        """Return the best draft by the objective (or every draft) among those that keep the caps.
+
+        Only the drafts of least mean latency are sampled; raises `ImpossibleError` where none is allowed.
+        """
+        timelines = [self._timeline(draft) for draft in drafts]
+        allowed = [timeline for timeline in timelines if self._allows(timeline)]
+        if not allowed:
+            raise ImpossibleError(self._why_not(timelines))
+        if strategy.every:
+            return [self._sampled(strategy, timeline) for timeline in allowed]
+        allowed.sort(key=lambda timeline: (timeline.latency_us, timeline.hand_overs))
+        finalists = allowed[:_FINALISTS]
+        return [min((self._sampled(strategy, item) for item in finalists), key=self.rank)]
+
+    def rank(self, item: _Scored) -> tuple[bool, float, int, int]:
+        """Order by the objective; of equals the one with fewer hand-overs, then fewer stages.
+
+        Plans that change the model come after those that keep it.
+        """
+        draft = item.timeline.draft
+        value = round(float(getattr(item.latency_us, self._request.objective)), 3)
+        return (draft.requires_retraining, value, item.timeline.hand_overs, len(draft.works))
+
+    def answer(self, item: _Scored, effort: Effort) -> Plan:
+        """Say of a plan all that the answer says, but what compares it with others."""
+        problem, timeline, draft = self.problem, item.timeline, item.timeline.draft
+        strategy = item.strategy
+        bound = lower_bound_us(problem, splits=strategy.granularity is Granularity.INTRA_OPERATOR)
+        return Plan(
             plan_id=_plan_id(problem, strategy, draft),
             strategy=strategy.name,
             granularity=strategy.granularity.value,
-            latency_us=summary(samples, timeline.latency_us),
-            offline_latency_us=offline.latency_us,
-            deadline_met=self._deadlines(timeline, ends),
+            latency_us=item.latency_us,
+            offline_latency_us=offline_latency_us(problem, timeline),
+            deadline_met=self._deadlines(timeline, item.ends_us),
             speedup_over_best_single=None,
             fallback=fallback_of(problem, timeline),
             transfer_us=timeline.transfer_us,
             peak_memory_bytes=usage.peak_memory_bytes(problem, timeline),
             processors=usage.shares(problem, timeline),
-            bound_us=min(self._bound_us, timeline.latency_us) if draft.scale else self._bound_us,
+            bound_us=min(bound, timeline.latency_us) if draft.scale else bound,
             requires_retraining=draft.requires_retraining,
             stages=_stages(problem, timeline),
             mappings=tuple(model.kernels.mapping for model in problem.models),
             stopped_early=effort.stopped_early,
             note=draft.note,
         )
-        return _Scored(strategy, timeline, samples, plan_)
 
-    def allows(self, item: _Scored) -> bool:
+    def _timeline(self, draft: Draft) -> Timeline:
+        """Lay a draft out once, however many strategies propose it."""
+        if id(draft) not in self._timelines:
+            self._timelines[id(draft)] = simulate(self.problem, draft)
+        return self._timelines[id(draft)]
+
+    def _sampled(self, strategy: Strategy, timeline: Timeline) -> _Scored:
+        ends = self._sampler.ends_us(timeline)
+        samples = ends.max(axis=0)
+        return _Scored(strategy, timeline, ends, samples, summary(samples, timeline.latency_us))
+
+    def _allows(self, timeline: Timeline) -> bool:
         """Tell whether a plan keeps the request's caps."""
-        if self._cap is not None and item.plan.peak_memory_bytes > self._cap:
+        cap = self._request.memory_cap_bytes
+        if cap is not None and usage.peak_memory_bytes(self.problem, timeline) > cap:
             return False
+        if not self._request.max_share:
+            return True
+        shares = usage.shares(self.problem, timeline)
         return all(
-            item.plan.processors[name].busy <= share + 1e-9
+            shares[name].busy <= share + 1e-9
             for name, share in self._request.max_share.items()
-            if name in item.plan.processors
+            if name in shares
         )
 
-    def why_not(self, found: Sequence[_Scored]) -> str:
+    def _why_not(self, timelines: Sequence[Timeline]) -> str:
         """Say which cap leaves nothing."""
-        if not found:
-            return "it has nothing to propose for this model"
-        least = min(item.plan.peak_memory_bytes for item in found)
-        if self._cap is not None and least > self._cap:
-            return f"it needs at least {least:.0f} bytes of activations, the cap is {self._cap:.0f}"
+        cap = self._request.memory_cap_bytes
+        least = min(usage.peak_memory_bytes(self.problem, timeline) for timeline in timelines)
+        if cap is not None and least > cap:
+            return f"it needs at least {least:.0f} bytes of activations, the cap is {cap:.0f}"
         return f"its plans use processors more than `max_share` allows: {dict(self._request.max_share)}"
 
-    def rank(self, item: _Scored) -> tuple[bool, float, int, int, str]:
-        """Order by the objective; of equals the one with fewer hand-overs, then fewer stages.
-
-        Plans that change the model come after those that keep it.
-        """
-        plan_ = item.plan
-        value = round(float(getattr(plan_.latency_us, self._request.objective)), 3)
-        return (plan_.requires_retraining, value, item.timeline.hand_overs, len(plan_.stages), plan_.plan_id)
-
     def _deadlines(self, timeline: Timeline, ends: Floats) -> tuple[float | None, ...]:
-        problem = self._problem
+        problem = self.problem
         model_of = np.array([problem.kernels[work.kernels[0]].model for work in timeline.draft.works])
         chances: list[float | None] = []
         for index, model in enumerate(problem.models):
@@ -193,21 +216,21 @@ class _Scoring:
         return tuple(chances)
 
 
-def _ranked(scored: list[_Scored], scoring: _Scoring) -> tuple[Plan, ...]:
+def _ranked(chosen: Sequence[tuple[_Scored, Effort]], scoring: _Scoring) -> tuple[Plan, ...]:
     """Rank, and say how each plan compares with the others."""
-    ordered = sorted(scored, key=scoring.rank)
-    singles = [item.plan.latency_us.mean for item in scored if item.strategy.name == "mace"]
+    ordered = sorted(chosen, key=lambda pair: (*scoring.rank(pair[0]), pair[0].strategy.name))
+    singles = [item.latency_us.mean for item, _ in ordered if item.strategy.name == "mace"]
     single = min(singles, default=None)
-    rivals = [item for item in ordered if not item.plan.requires_retraining]
+    rivals = [item for item, _ in ordered if not item.timeline.draft.requires_retraining]
     chances = _chances([item.samples_us for item in rivals])
     fastest = {id(item): chance for item, chance in zip(rivals, chances, strict=True)}
     best = rivals[0] if rivals else None
     plans = []
-    for item in ordered:
-        mean = item.plan.latency_us.mean
+    for item, effort in ordered:
+        mean = item.latency_us.mean
         plans.append(
             replace(
-                item.plan,
+                scoring.answer(item, effort),
                 speedup_over_best_single=single / mean if single is not None and mean > 0 else None,
                 fastest=fastest.get(id(item), 0.0),
                 tie=best is not None and item is not best and id(item) in fastest and _tied(item, best),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.planning.costs import CostSource, CostTable
+from app.planning.plan import Draft
 from predictors.fusion import KernelGraph
 from predictors.graph import Operator
 from predictors.topology import topological_order
@@ -72,7 +73,10 @@ class Data:
 
 
 class Problem:
-    """Models, processors and costs; kernels of all models are numbered through, in topological order."""
+    """Models, processors and costs; kernels of all models are numbered through, in topological order.
+
+    `proposed` remembers what each strategy proposed, for those that build on others.
+    """
 
     def __init__(
         self,
@@ -83,6 +87,7 @@ class Problem:
         self.models = tuple(models)
         self.processors = tuple(processors)
         self.kernels, self.tensors = _flatten(self.models)
+        self.proposed: dict[str, Sequence[Draft]] = {}
         self.costs = CostTable(source, [kernel.operator for kernel in self.kernels], self.processors)
 
     @cached_property

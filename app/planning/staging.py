@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from app.planning.plan import Draft, Work
 from app.planning.problem import Problem
+from predictors.topology import topological_order
 
 
 def sequential(problem: Problem, placement: Sequence[int], order: Sequence[int] | None = None) -> Draft:
@@ -63,3 +64,31 @@ def parallel(problem: Problem, placement: Sequence[int], order: Sequence[int] | 
         work_of[index] = current
     works = [Work(tuple(items), processor_of[place]) for place, items in enumerate(members)]
     return Draft(tuple(works))
+
+
+def in_order(problem: Problem, works: Sequence[Work]) -> list[Work]:
+    """Put works behind those they wait for: one that took in a late kernel may wait for works begun later."""
+    ran: dict[int, set[int]] = {}
+    for place, work in enumerate(works):
+        for index in work.kernels:
+            ran.setdefault(index, set()).add(place)
+    before: list[set[int]] = []
+    last: dict[str, int] = {}
+    for place, work in enumerate(works):
+        members = set(work.kernels)
+        waits = {
+            other
+            for index in work.kernels
+            for earlier in problem.kernels[index].before
+            if earlier not in members
+            for other in ran[earlier]
+        }
+        for resource in problem.processors[work.processor].resources:
+            if resource in last:
+                waits.add(last[resource])
+            last[resource] = place
+        before.append(waits - {place})
+    order = topological_order(before)
+    if order is None:
+        raise ValueError("works wait for each other in a circle")
+    return [works[place] for place in order]

@@ -43,6 +43,13 @@ class Strategy:
     every: bool = False
 
 
+def proposals(strategy: Strategy, problem: Problem, effort: Effort) -> Sequence[Draft]:
+    """Return what a strategy proposes, asked once a problem."""
+    if strategy.name not in problem.proposed:
+        problem.proposed[strategy.name] = strategy.propose(problem, effort)
+    return problem.proposed[strategy.name]
+
+
 @lru_cache(maxsize=1)
 def all_strategies() -> Mapping[str, Strategy]:
     """Return every strategy by name, in the order of their names."""

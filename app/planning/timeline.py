@@ -9,6 +9,7 @@ Semantics, stated because plans are compared by them:
   make up a tensor, each missing part is a copy of its own.
 - The model's inputs and weights are where they are needed, results stay where they are written: these
   costs are the same for every plan.
+- A part waits for those parts of its inputs that it reads, not for the others.
 - A part cut by height also computes, and reads, the rows that later kernels of its work overlap.
 """
 
@@ -38,13 +39,17 @@ class Copy:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A draft laid out in time; all lists have one entry a work, times in microseconds."""
+    """A draft laid out in time; all lists have one entry a work, times in microseconds.
+
+    `shares` are the parts of its kernels that a work computes, with rows that overlap.
+    """
 
     draft: Draft
     waits: tuple[tuple[int, ...], ...]
     fixed_us: tuple[float, ...]
     copies: tuple[tuple[Copy, ...], ...]
     kernels_us: tuple[tuple[float, ...], ...]
+    shares: tuple[tuple[float, ...], ...]
     release_us: tuple[float, ...]
     start_us: tuple[float, ...]
     end_us: tuple[float, ...]
@@ -69,6 +74,7 @@ class Timeline:
 class _Piece:
     """What one work wrote of a tensor."""
 
+    work: int
     processor: int
     split: Split | None
 
@@ -76,12 +82,12 @@ class _Piece:
 _WHOLE = Split(Dimension.HEIGHT, 0.0, 1.0)
 
 
-def simulate(problem: Problem, draft: Draft, *, offline: bool = False) -> Timeline:
+def simulate(problem: Problem, draft: Draft) -> Timeline:
     """Lay a draft out in time at mean latencies.
 
     Raises `ValueError` where the draft reads what nothing has written yet: a strategy's mistake.
     """
-    layout = _Layout(problem, draft, offline=offline)
+    layout = _Layout(problem, draft)
     for place, work in enumerate(draft.works):
         layout.append(place, work)
     start, end = longest_path(
@@ -95,10 +101,31 @@ def simulate(problem: Problem, draft: Draft, *, offline: bool = False) -> Timeli
         tuple(layout.fixed),
         tuple(layout.copies),
         tuple(layout.kernels),
+        tuple(layout.shares),
         tuple(layout.release),
         tuple(start),
         tuple(end),
     )
+
+
+def offline_latency_us(problem: Problem, timeline: Timeline) -> float:
+    """Return the latency of the same plan at offline latencies."""
+    table = problem.costs.full_offline
+    durations = []
+    for place, work in enumerate(timeline.draft.works):
+        shares = timeline.shares[place]
+        if work.split is None:
+            compute = float(table[list(work.kernels), work.processor].sum())
+        else:
+            dimension = work.split.dimension
+            compute = sum(
+                problem.costs.part_us(index, work.processor, dimension, share, offline=True)
+                for index, share in zip(work.kernels, shares, strict=True)
+            )
+        scale = timeline.draft.scale[place] if timeline.draft.scale else 1.0
+        durations.append(timeline.fixed_us[place] + compute * scale)
+    _, end = longest_path(timeline.waits, timeline.release_us, durations)
+    return max(end, default=0.0)
 
 
 def longest_path(
@@ -118,11 +145,10 @@ def longest_path(
 class _Layout:
     """The state of a simulation: what is where, and who used which processor last."""
 
-    def __init__(self, problem: Problem, draft: Draft, *, offline: bool) -> None:
+    def __init__(self, problem: Problem, draft: Draft) -> None:
         self._problem = problem
         self._scale = draft.scale
-        self._offline = offline
-        self._whole = problem.costs.full_offline if offline else problem.costs.full
+        self._whole = problem.costs.rows
         self._pieces: dict[int, list[_Piece]] = {}
         self._copied: dict[tuple[int, int, int], tuple[float, float]] = {}
         self._done: list[list[int]] = [[] for _ in problem.kernels]
@@ -131,6 +157,7 @@ class _Layout:
         self.fixed: list[float] = []
         self.copies: list[tuple[Copy, ...]] = []
         self.kernels: list[tuple[float, ...]] = []
+        self.shares: list[tuple[float, ...]] = []
         self.release: list[float] = []
 
     def append(self, place: int, work: Work) -> None:
@@ -142,18 +169,17 @@ class _Layout:
         for index in work.kernels:
             kernel = problem.kernels[index]
             for earlier in kernel.before:
-                if earlier in members:
-                    continue
-                if not self._done[earlier]:
+                if earlier not in members and not self._done[earlier]:
                     raise ValueError(f"kernel {index} runs before kernel {earlier}, which it waits for")
-                waits.update(self._done[earlier])
+                if problem.kernels[earlier].model != kernel.model:
+                    waits.update(self._done[earlier])
             for tensor in kernel.reads:
                 if problem.tensors[tensor].writer not in members:
-                    copies += self._fetch(tensor, kernel, work, overlap[index])
+                    copies += self._fetch(tensor, kernel, work, overlap[index], waits)
         for index in work.kernels:
             self._done[index].append(place)
             for tensor in problem.kernels[index].writes:
-                self._pieces.setdefault(tensor, []).append(_Piece(work.processor, work.split))
+                self._pieces.setdefault(tensor, []).append(_Piece(place, work.processor, work.split))
         for resource in problem.processors[work.processor].resources:
             if resource in self._last:
                 waits.add(self._last[resource])
@@ -162,20 +188,25 @@ class _Layout:
         self.waits.append(tuple(sorted(waits)))
         self.copies.append(tuple(copies))
         self.fixed.append(problem.costs.dispatch_us[work.processor] + sum(copy.cost_us for copy in copies))
+        shares = tuple(self._share(work, overlap[index]) for index in work.kernels)
+        self.shares.append(shares)
         self.kernels.append(
-            tuple(self._latency(index, work, overlap[index]) * scale for index in work.kernels)
+            tuple(
+                self._latency(index, work, share) * scale
+                for index, share in zip(work.kernels, shares, strict=True)
+            )
         )
         self.release.append(
             max(problem.models[problem.kernels[index].model].release_us for index in work.kernels)
         )
 
-    def _latency(self, kernel: int, work: Work, overlap: float) -> float:
+    def _share(self, work: Work, overlap: float) -> float:
+        return 1.0 if work.split is None else min(1.0, work.split.length + overlap * _sides(work.split) / 2)
+
+    def _latency(self, kernel: int, work: Work, share: float) -> float:
         if work.split is None:
-            return float(self._whole[kernel, work.processor])
-        share = min(1.0, work.split.length + overlap * _sides(work.split) / 2)
-        return self._problem.costs.part_us(
-            kernel, work.processor, work.split.dimension, share, offline=self._offline
-        )
+            return self._whole[kernel][work.processor]
+        return self._problem.costs.part_us(kernel, work.processor, work.split.dimension, share)
 
     def _overlaps(self, work: Work, members: set[int]) -> dict[int, float]:
         """For each kernel the share of rows that it computes beyond its own because later ones overlap."""
@@ -193,22 +224,23 @@ class _Layout:
             )
         return overlap
 
-    def _fetch(self, tensor: int, kernel: Kernel, work: Work, overlap: float) -> list[Copy]:
-        """Return the copies that bring what `kernel` needs of a tensor to the work's processor."""
+    def _fetch(self, tensor: int, kernel: Kernel, work: Work, overlap: float, waits: set[int]) -> list[Copy]:
+        """Return the copies that bring what `kernel` needs of a tensor; add the works that wrote it."""
         data = self._problem.tensors[tensor]
         if data.writer < 0:
             return []
         need = _need(kernel, work.split, overlap)
         copies = []
         for place, piece in enumerate(self._pieces[tensor]):
+            share = _common(piece.split, need)
+            if share <= 0:
+                continue
+            waits.add(piece.work)
             if piece.processor == work.processor:
                 continue
             key = (tensor, work.processor, place)
             low, high = self._copied.get(key, (0.0, 0.0))
             if need.low >= low and need.high <= high:
-                continue
-            share = _common(piece.split, need)
-            if share <= 0:
                 continue
             self._copied[key] = (0.0, 1.0) if need is _WHOLE else (need.low, need.high)
             size = data.size_bytes * share

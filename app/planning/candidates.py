@@ -1,0 +1,143 @@
+"""Which layouts a search tries for each unit, what they take, and how much must follow."""
+
+from collections.abc import Sequence
+from math import isnan
+
+import numpy as np
+
+from app.planning.layouts import Fetch, Layout, fetches, split, whole
+from app.planning.pairs import pairs
+from app.planning.problem import Problem
+from app.planning.splitting import FRACTIONS, Dimension
+from app.planning.units import Unit
+
+_MAX_SPLITS = 2
+"""Splits tried a unit, the best by its own time; besides, the split of what it reads is gone on with."""
+
+Shape = tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]
+"""Of a unit in a layout: the processors, the times of the parts, the dispatch costs."""
+
+
+class Candidates:
+    """Layouts by number (the first ones are the processors), with everything precomputed about them."""
+
+    def __init__(self, problem: Problem, units: Sequence[Unit]) -> None:
+        self._problem = problem
+        self._units = units
+        self.layouts: list[Layout] = [whole(place) for place in range(len(problem.processors))]
+        self._index = {layout: place for place, layout in enumerate(self.layouts)}
+        self._shapes: dict[tuple[int, int], Shape] = {}
+        self._fetches: dict[tuple[int, int, int, int], tuple[tuple[Fetch, ...], ...]] = {}
+        self.of_unit = self._promising()
+        self.tail_us = self._tails()
+        self.left_us = self._left()
+
+    def _promising(self) -> list[list[int]]:
+        """For each unit the layouts worth trying: every processor, and the splits that beat them alone."""
+        whole_us = np.array([unit.whole_us for unit in self._units])
+        layouts = [np.flatnonzero(np.isfinite(row)).tolist() for row in whole_us]
+        best = whole_us.min(axis=1)
+        offers: list[list[tuple[float, Layout]]] = [[] for _ in self._units]
+        dispatch = self._problem.costs.dispatch_us
+        for dimension in Dimension:
+            rows = [row for row, unit in enumerate(self._units) if dimension in unit.parts_us]
+            if not rows:
+                continue
+            table = np.stack([self._units[row].parts_us[dimension] for row in rows])
+            for one, other in pairs(self._problem):
+                both = np.maximum(
+                    table[:, one, :-1] + dispatch[one], table[:, other, -2::-1] + dispatch[other]
+                )
+                both = np.where(np.isnan(both), np.inf, both)
+                place = both.argmin(axis=1)
+                cost = both[np.arange(len(rows)), place]
+                for row, column, value in zip(rows, place.tolist(), cost.tolist(), strict=True):
+                    if value < best[row]:
+                        offers[row].append((value, split(dimension, (one, other), FRACTIONS[column])))
+        for row, offer in enumerate(offers):
+            offer.sort(key=lambda item: item[0])
+            layouts[row] += [self._number(layout) for _, layout in offer[:_MAX_SPLITS]]
+        return layouts
+
+    def _number(self, layout: Layout) -> int:
+        if layout not in self._index:
+            self._index[layout] = len(self.layouts)
+            self.layouts.append(layout)
+        return self._index[layout]
+
+    def _left(self) -> list[float]:
+        """For each unit the least work of all that follow it."""
+        work = [
+            min((sum(self._times(unit, layout)) for layout in layouts), default=0.0)
+            for unit, layouts in zip(self._units, self.of_unit, strict=True)
+        ]
+        return [*np.cumsum(work[::-1])[::-1][1:].tolist(), 0.0]
+
+    def fits(self, step: int, layout: int) -> bool:
+        """Tell whether a unit can be cut as a layout is, and both processors support it."""
+        unit = self._units[step]
+        return self.layouts[layout].dimension in unit.parts_us and not any(
+            isnan(time) for time in self.shape(step, layout)[1]
+        )
+
+    def shape(self, step: int, layout: int) -> Shape:
+        """Return processors, part times and dispatch costs of a unit in a layout."""
+        key = (step, layout)
+        found = self._shapes.get(key)
+        if found is None:
+            sides = tuple(processor for processor, _, _ in self.layouts[layout].sides)
+            dispatch = tuple(self._problem.costs.dispatch_us[processor] for processor in sides)
+            found = self._shapes[key] = (sides, self._times(self._units[step], layout), dispatch)
+        return found
+
+    def copies(self, tensor: int, written: int, step: int, wanted: int) -> tuple[tuple[Fetch, ...], ...]:
+        """Return, for each side of a unit in layout `wanted`, the copies it makes of a tensor."""
+        # On one processor every unit reads the whole tensor.
+        unit = self._units[step]
+        key = (tensor, written, wanted, -1 if wanted < len(self._problem.processors) else step)
+        found = self._fetches.get(key)
+        if found is None:
+            found = self._fetch(tensor, written, wanted, unit.halo, mixes=unit.mixes)
+            self._fetches[key] = found
+        return found
+
+    def edges(self, tensor: int, written: int, wanted: int) -> tuple[tuple[Fetch, ...], ...]:
+        """Return the copies of a few rows beyond a part's own."""
+        key = (tensor, written, wanted, -2)
+        found = self._fetches.get(key)
+        if found is None:
+            found = self._fetches[key] = self._fetch(tensor, written, wanted, 1e-3, mixes=False)
+        return found
+
+    def _fetch(
+        self, tensor: int, written: int, wanted: int, halo: float, *, mixes: bool
+    ) -> tuple[tuple[Fetch, ...], ...]:
+        size = self._problem.tensors[tensor].size_bytes
+        transfer = self._problem.costs.transfer
+        return fetches(self.layouts[written], self.layouts[wanted], size, halo, transfer, mixes=mixes)
+
+    def _tails(self) -> dict[int, float]:
+        """For each tensor the least time from its being written to the end of everything that follows."""
+        fastest = [
+            min((max(self._times(unit, layout)) for layout in layouts), default=0.0)
+            for unit, layouts in zip(self._units, self.of_unit, strict=True)
+        ]
+        begin: dict[int, float] = {}
+        writer = {tensor: step for step, unit in enumerate(self._units) for tensor in unit.writes}
+        tail_of_tensor: dict[int, float] = dict.fromkeys(writer, 0.0)
+        for step in range(len(self._units) - 1, -1, -1):
+            unit = self._units[step]
+            after = max((tail_of_tensor[tensor] for tensor in unit.writes), default=0.0)
+            begin[step] = fastest[step] + after
+            for tensor in unit.reads:
+                tail_of_tensor[tensor] = max(tail_of_tensor[tensor], begin[step])
+        return tail_of_tensor
+
+    def _times(self, unit: Unit, layout: int) -> tuple[float, ...]:
+        shape = self.layouts[layout]
+        if shape.dimension is None:
+            return (unit.whole_us[shape.sides[0][0]],)
+        table = unit.parts_us[shape.dimension]
+        return tuple(
+            float(table[processor, round((high - low) * 10) - 1]) for processor, low, high in shape.sides
+        )
