@@ -41,14 +41,18 @@ def server(
 
 
 def start_server(
-    database_url: str, *options: str, port: int = 0, environment: dict[str, str] | None = None
+    database_url: str,
+    *options: str,
+    port: int = 0,
+    learner: bool = False,
+    environment: dict[str, str] | None = None,
 ) -> ServerProcess:
-    """Start `socast serve --open` and wait until it says where it listens."""
+    """Start `socast serve --open`, with or without a learner, and wait until it says where it listens."""
     command = [
         str(Path(sys.executable).with_name("socast")),
         "serve",
         "--open",
-        "--no-learner",
+        *([] if learner else ["--no-learner"]),
         f"--port={port}",
     ]
     process = subprocess.Popen(
