@@ -26,7 +26,7 @@ from collectors.schedule import Episode, FairShare, calibration, calibration_s, 
 from collectors.scratch import scratch_folder
 from collectors.sensors import Sensors
 from collectors.slice_source import SLICES, SliceSource
-from collectors.spool import CAP_BYTES, Spool
+from collectors.spool import CAP_BYTES, Spool, remove_spool
 from collectors.trace import write_trace
 from collectors.uploader_process import UploaderProcess
 
@@ -93,6 +93,7 @@ def record_trace(
         write_trace(spool, path)
     finally:
         spool.close()
+    remove_spool(options.spool)
     return counts
 
 

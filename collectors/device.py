@@ -79,7 +79,7 @@ def describe_host(processors: tuple[Processor, ...], device_id: str | None = Non
         device_id=device_id or f"host-{_machine_hash()}",
         model=_first_text("/sys/class/dmi/id/product_name", "/proc/device-tree/model") or platform.machine(),
         soc=_processor_model(),
-        os=f"{platform.system()} {platform.release()}",
+        os=f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         processors=processors,
     )
 

@@ -77,7 +77,7 @@ class Spool:
     def __init__(self, path: Path, cap_bytes: int = CAP_BYTES, rng: random.Random | None = None) -> None:
         self._cap_bytes = cap_bytes
         self._rng = rng or random.Random()
-        self._ballast = path.with_name(path.name + ".ballast")
+        self._ballast = _ballast(path)
         self._reported_drops = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -297,6 +297,16 @@ class Spool:
 
     def _transaction(self) -> "_Transaction":
         return _Transaction(self._db)
+
+
+def remove_spool(path: Path) -> None:
+    """Remove a spool that nobody has open, with all that belongs to it."""
+    for file in (path, _ballast(path)):
+        file.unlink(missing_ok=True)
+
+
+def _ballast(path: Path) -> Path:
+    return path.with_name(path.name + ".ballast")
 
 
 class _Transaction:
