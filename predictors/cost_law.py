@@ -1,6 +1,6 @@
 """A physical law of operator latency, fitted per kind of operator with partial pooling.
 
-latency = start + MACs / compute rate + activation bytes / memory rate + weight bytes / weight rate
+latency = start + executed MACs / compute rate + activation bytes / memory rate + weight bytes / weight rate
 
 Every rate is positive and lives in log space. Kinds form a tree: all operators, compute-bound or
 memory-bound, family, kind (kernel and stride of convolutions, else the type). Each level is a Bayesian
@@ -16,9 +16,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors import cost
-from predictors.features import family
+from predictors.families import DENSE, WINDOWED, family
+from predictors.geometry import kernel, strides
 from predictors.graph import Operator
+from predictors.work import work
 
 Floats = NDArray[np.float64]
 
@@ -27,16 +28,13 @@ TERMS = ("start", "macs", "activation_bytes", "weight_bytes")
 PRIOR_LOG = (0.7, -9.2, -8.3, -9.0)
 """Before any measurement: 2 µs to start, 10 GMAC/s, 4 GB/s of activations, 8 GB/s of weights."""
 
-_COMPUTE = frozenset(
-    {
-        *("convolution", "pointwise_convolution", "depthwise_convolution", "grouped_convolution"),
-        *("transposed_convolution", "fully_connected", "matrix_product", "attention", "recurrent"),
-    }
-)
-_FREEDOM = (3.0, 1.0, 0.7, 0.4)
+_FREEDOM = (3.0, 1.0, 0.5, 0.25)
 """Prior standard deviation of a log rate around its parent's, by depth in the tree."""
 
-_SHARE = (0.1, 0.2, 0.5, 1.0)
+_FREEDOM_NEAR_SIBLINGS = (0.25, 0.5, 0.4, 0.3)
+"""The same, around what sibling processors have there (after their overall speed is taken out)."""
+
+_SHARE = (0.02, 0.1, 0.3, 1.0)
 """How much an operator weighs at each depth: upper levels should know little more than the usual."""
 
 _NOISE = 0.15
@@ -45,55 +43,83 @@ _HUBER = 0.5
 _MOST_STEPS = 25
 
 
+@lru_cache(maxsize=65_536)
 def kinds(operator: Operator) -> tuple[str, str, str, str]:
     """Return an operator's path in the tree of kinds, from the root down."""
     own = family(operator)
-    bound = "compute" if own in _COMPUTE else "memory"
     kind = operator.op_type
-    if "convolution" in own:
-        kernel = cost.kernel_shape(operator) or (0,)
-        strides = cost.integers_attribute(operator, "strides") or (1,)
-        kind = f"{own} {kernel[0]}x{kernel[-1]}/{strides[0]}"
+    if own in DENSE or own in WINDOWED:
+        window = kernel(operator) or (0,)
+        kind = f"{own} {window[0]}x{window[-1]}/{strides(operator)[0]}"
+    bound = "compute" if own in DENSE or own == "depthwise_convolution" else "memory"
     return "", f"bound:{bound}", f"family:{own}", f"kind:{kind}"
 
 
 @lru_cache(maxsize=65_536)
 def _terms(operator: Operator) -> tuple[float, float, float, float]:
-    activations = cost.input_bytes(operator) + cost.output_bytes(operator)
-    return 1.0, cost.macs(operator), activations, cost.weight_bytes(operator)
+    return 1.0, *work(operator)
 
 
 @dataclass(frozen=True)
 class CostLaw:
-    """Log rates by node of the tree of kinds, each a tuple in the order of `TERMS`."""
+    """Log rates by node of the tree of kinds, in the order of `TERMS`, and each node's parent."""
 
     log_rates: Mapping[str, tuple[float, ...]]
+    parents: Mapping[str, str]
 
     @classmethod
-    def fit(cls, operators: Sequence[Operator], latency_us: Floats, weights: Floats) -> "CostLaw":
-        """Fit on positive latencies of shape (n,); `weights` say how well each is known (about 1)."""
+    def fit(
+        cls,
+        operators: Sequence[Operator],
+        latency_us: Floats,
+        weights: Floats,
+        siblings: "CostLaw | None" = None,
+    ) -> "CostLaw":
+        """Fit on positive latencies of shape (n,); `weights` say how well each is known (about 1).
+
+        With the law of sibling processors a node's prior is its own parent plus the siblings' step from
+        parent to node, and nodes that only siblings measured are reached by the same steps.
+        """
+        siblings = siblings or PRIOR_LAW
         terms, logs = np.array([_terms(operator) for operator in operators]), np.log(latency_us)
         precision = weights / (_NOISE**2 + (_RESOLUTION_US / (latency_us + _RESOLUTION_US)) ** 2)
-        paths = [kinds(operator) for operator in operators]
+        paths = np.array([kinds(operator) for operator in operators])
         log_rates: dict[str, tuple[float, ...]] = {}
+        parents: dict[str, str] = {}
         for depth in range(len(_FREEDOM)):
-            for node in sorted({path[depth] for path in paths}):
-                mask = np.array([path[depth] == node for path in paths])
-                parent = paths[int(np.argmax(mask))][depth - 1] if depth else None
-                prior = np.array(PRIOR_LOG if parent is None else log_rates[parent])
-                rates = _estimate(
-                    terms[mask], logs[mask], precision[mask] * _SHARE[depth], prior, _FREEDOM[depth]
-                )
+            for node in sorted(set(paths[:, depth].tolist())):
+                mask = paths[:, depth] == node
+                if depth:
+                    parents[node] = str(paths[int(np.argmax(mask)), depth - 1])
+                prior = siblings._seen_from(node, parents.get(node), log_rates)
+                if not depth and siblings.log_rates:
+                    prior = prior + float(np.median(logs - np.log(terms @ np.exp(prior))))
+                freedom = (_FREEDOM_NEAR_SIBLINGS if node in siblings.log_rates else _FREEDOM)[depth]
+                rates = _estimate(terms[mask], logs[mask], precision[mask] * _SHARE[depth], prior, freedom)
                 log_rates[node] = tuple(rates.tolist())
-        return cls(log_rates)
+        for node, parent in siblings.parents.items():
+            if node not in log_rates:
+                log_rates[node] = tuple(siblings._seen_from(node, parent, log_rates).tolist())
+                parents[node] = parent
+        return cls(log_rates, parents)
+
+    def _seen_from(self, node: str, parent: str | None, log_rates: Mapping[str, tuple[float, ...]]) -> Floats:
+        """Return the rates expected at a node whose parent has those in `log_rates`."""
+        if parent is None:
+            return np.array(self.log_rates.get(node, PRIOR_LOG))
+        start = np.array(log_rates[parent])
+        if node not in self.log_rates or parent not in self.log_rates:
+            return start
+        return np.asarray(start + np.array(self.log_rates[node]) - np.array(self.log_rates[parent]))
 
     def log_latency_us(self, operators: Sequence[Operator]) -> Floats:
         """Return the law's log latency of each operator, shape (n,)."""
-        rates = np.array([self._rates(operator) for operator in operators])
+        rates = np.array([self.rates(operator) for operator in operators])
         terms = np.array([_terms(operator) for operator in operators])
         return np.asarray(np.log(np.sum(np.exp(rates) * terms, axis=1)), dtype=np.float64)
 
-    def _rates(self, operator: Operator) -> tuple[float, ...]:
+    def rates(self, operator: Operator) -> tuple[float, ...]:
+        """Return the log rates of the nearest node of the tree that was measured."""
         for node in reversed(kinds(operator)):
             if node in self.log_rates:
                 return self.log_rates[node]
@@ -130,5 +156,5 @@ def _estimate(terms: Floats, logs: Floats, precision: Floats, prior: Floats, fre
     return rates
 
 
-PRIOR_LAW = CostLaw({})
+PRIOR_LAW = CostLaw({}, {})
 """A processor nobody has measured."""

@@ -1,8 +1,8 @@
-"""What each operator costs in calm conditions: a physical law per kind, boosted trees on its residual.
+"""What each operator costs in calm conditions: a physical law, corrected by neighbours, then by memory.
 
-The law (`predictors.cost_law`) extrapolates to networks nobody measured, where trees cannot; the trees learn
-what it leaves over, shrunk by how well they do on networks left out. Signatures that were measured lean on
-their own measurements.
+The law (`predictors.cost_law`) extrapolates to networks nobody measured, where trees and neighbours cannot;
+corrections (`predictors.correction`) learn what it leaves over, first what all sibling processors have in
+common, then what this one does differently; signatures that were measured lean on their own measurements.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.boosted import Boosted
+from predictors.correction import OWN, SHARED, Correction
 from predictors.cost_law import PRIOR_LAW, CostLaw
-from predictors.features import FEATURES_VERSION, feature_matrix
+from predictors.features import FEATURES_VERSION
 from predictors.graph import Operator
 
 Floats = NDArray[np.float64]
@@ -22,19 +22,14 @@ Floats = NDArray[np.float64]
 FLOOR_US = 0.3
 """Latencies are whole microseconds, so 0 means less than one; logarithms start here."""
 
-_TREES: Mapping[str, Any] = {
-    "objective": "regression",
-    "learning_rate": 0.06,
-    "num_leaves": 15,
-    "min_data_in_leaf": 4,
-    "lambda_l2": 2.0,
-    "feature_fraction": 0.7,
-    "cat_smooth": 10.0,
-    "min_data_per_group": 8,
-}
-_ROUNDS = 150
+MOST_SAMPLES = 20_000
+"""Distinct operators beyond this many add nothing but time: an even choice is kept."""
+
+_MOST_LOG = 25.0
+_RESOLUTION_US = 3.0
 _MOST_WEIGHT = 8.0
 _SHRINK_RUNS = 3.0
+_CACHE_SIZE = 20_000
 
 
 @dataclass(frozen=True)
@@ -48,41 +43,70 @@ class OperatorSample:
 
 @dataclass(frozen=True)
 class OperatorModel:
-    """Calm operator latencies of one processor; `measured` maps signatures to log-residuals, shrunk."""
+    """Calm operator latencies of one processor; `measured` maps signatures to log-residuals, shrunk.
+
+    `corrections` add up: what siblings have in common, then this processor's own.
+    """
 
     law: CostLaw = PRIOR_LAW
-    trees: Boosted | None = None
+    corrections: tuple[Correction, ...] = ()
     measured: Mapping[str, float] = field(default_factory=dict)
     seen_types: frozenset[str] = frozenset()
+    _cache: dict[Operator, float] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def fit(cls, samples: Sequence[OperatorSample]) -> "OperatorModel":
-        """Fit on one sample per distinct operator; no sample at all gives the physical prior."""
+    def fit(
+        cls, samples: Sequence[OperatorSample], siblings: "OperatorModel | None" = None
+    ) -> "OperatorModel":
+        """Fit on one sample per distinct operator; no sample at all gives the siblings' model, or the prior.
+
+        `siblings` is the model of a reference processor that stands for those of the same kind
+        (`predictors.transfer`); however few the samples, what they do not tell is taken from it.
+        """
         if not samples:
-            return PRIOR
+            return siblings or PRIOR
+        if len(samples) > MOST_SAMPLES:
+            kept = np.unique(np.linspace(0, len(samples) - 1, MOST_SAMPLES).astype(int))
+            samples = [samples[index] for index in kept]
         operators = [sample.operator for sample in samples]
+        counts = np.array([float(sample.count) for sample in samples])
         latency_us = np.maximum([sample.latency_us for sample in samples], FLOOR_US)
-        weights = (
-            np.minimum(np.sqrt([float(sample.count) for sample in samples]), _MOST_WEIGHT) / _MOST_WEIGHT
+        common = siblings.corrections[:1] if siblings is not None else ()
+        shared = _added(common, operators)
+        weights = np.minimum(np.sqrt(counts), _MOST_WEIGHT) / _MOST_WEIGHT
+        law = CostLaw.fit(
+            operators, latency_us / np.exp(shared), weights, None if siblings is None else siblings.law
         )
-        law = CostLaw.fit(operators, latency_us, weights)
-        residuals = np.log(latency_us) - law.log_latency_us(operators)
+        residuals = np.log(latency_us) - law.log_latency_us(operators) - shared
+        precision = 1.0 / (1.0 + (_RESOLUTION_US / latency_us) ** 2)
+        own = Correction.fit(operators, residuals, precision, OWN if common else SHARED)
+        residuals = residuals - own.predict(operators)
         measured = {
             sample.operator.signature: float(residual) * sample.count / (sample.count + _SHRINK_RUNS)
             for sample, residual in zip(samples, residuals, strict=True)
         }
-        return cls(law, None, measured, frozenset(operator.op_type for operator in operators))
+        seen = frozenset(operator.op_type for operator in operators)
+        return cls(law, (*common, own), measured, seen)
 
     def log_latency_us(self, operators: Sequence[Operator], *, remember: bool = True) -> Floats:
         """Return the log calm latency of each operator; `remember=False` ignores measured signatures."""
         if not operators:
             return np.empty(0)
-        logs = self.law.log_latency_us(operators)
-        if self.trees is not None:
-            logs = logs + self.trees.predict(feature_matrix(list(operators)))
-        if remember:
-            logs = logs + np.array([self.measured.get(operator.signature, 0.0) for operator in operators])
-        return np.asarray(np.clip(logs, np.log(FLOOR_US), 25.0), dtype=np.float64)
+        if not remember:
+            return self._compute(operators)
+        fresh = [operator for operator in dict.fromkeys(operators) if operator not in self._cache]
+        if fresh:
+            if len(self._cache) + len(fresh) > _CACHE_SIZE:
+                self._cache.clear()
+                fresh = list(dict.fromkeys(operators))
+            memory = np.array([self.measured.get(operator.signature, 0.0) for operator in fresh])
+            logs = np.minimum(self._compute(fresh) + memory, _MOST_LOG)
+            self._cache.update(zip(fresh, np.maximum(logs, np.log(FLOOR_US)).tolist(), strict=True))
+        return np.array([self._cache[operator] for operator in operators])
+
+    def _compute(self, operators: Sequence[Operator]) -> Floats:
+        logs = self.law.log_latency_us(operators) + _added(self.corrections, operators)
+        return np.asarray(np.clip(logs, np.log(FLOOR_US), _MOST_LOG), dtype=np.float64)
 
     def fallback(self, operators: Sequence[Operator]) -> tuple[str, ...]:
         """Return the operator types, sorted, that were never fitted here."""
@@ -93,7 +117,8 @@ class OperatorModel:
         return {
             "features_version": FEATURES_VERSION,
             "law": {node: list(rates) for node, rates in self.law.log_rates.items()},
-            "trees": None if self.trees is None else self.trees.text,
+            "parents": dict(self.law.parents),
+            "corrections": [correction.to_json() for correction in self.corrections],
             "measured": dict(self.measured),
             "seen_types": sorted(self.seen_types),
         }
@@ -106,11 +131,18 @@ class OperatorModel:
                 f"fitted on operator features {data['features_version']}, not {FEATURES_VERSION}: refit"
             )
         return cls(
-            CostLaw({node: tuple(rates) for node, rates in data["law"].items()}),
-            None if data["trees"] is None else Boosted(data["trees"]),
+            CostLaw({node: tuple(rates) for node, rates in data["law"].items()}, data["parents"]),
+            tuple(Correction.from_json(item) for item in data["corrections"]),
             dict(data["measured"]),
             frozenset(data["seen_types"]),
         )
+
+
+def _added(corrections: Sequence[Correction], operators: Sequence[Operator]) -> Floats:
+    total = np.zeros(len(operators))
+    for correction in corrections:
+        total = total + correction.predict(operators)
+    return total
 
 
 PRIOR = OperatorModel()

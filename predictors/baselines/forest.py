@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from predictors.baselines._profile import as_bytes, operator_timings, prediction
 from predictors.boosted import Boosted
-from predictors.features import FEATURES_VERSION, family, feature_matrix
+from predictors.families import family
+from predictors.features import FEATURES_VERSION, feature_matrix
 from predictors.graph import Operator
 from predictors.learner import Prediction
 from predictors.run import Run, RunQuery

@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 
 from predictors.baselines._profile import Profile, as_bytes, operator_timings, prediction
 from predictors.cost import dimension, integer_attribute, kernel_shape
-from predictors.features import family
+from predictors.families import family
 from predictors.graph import Operator
 from predictors.learner import Prediction
 from predictors.run import Run, RunQuery

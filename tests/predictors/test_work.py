@@ -1,0 +1,41 @@
+import math
+
+import pytest
+from hypothesis import given
+
+from predictors.families import family
+from predictors.graph import Operator
+from predictors.work import padding, work
+from tests.operators import conv, odd_operators
+
+
+@pytest.mark.parametrize(
+    ("operator", "expected"),
+    [
+        (conv(64, 64, 28), "winograd_convolution"),
+        (conv(3, 64, 28), "spatial_convolution"),
+        (conv(64, 64, 28, stride=2), "spatial_convolution"),
+        (conv(64, 64, 28, kernel=1), "pointwise_convolution"),
+        (conv(64, 64, 28, group=64), "depthwise_convolution"),
+        (conv(64, 64, 28, group=4), "grouped_convolution"),
+        (Operator("Conv", ((1, 4, 8, 8),), ((1, 4, 8, 8),)), "unknown_convolution"),
+        (Operator("NoSuchOperator"), "other"),
+    ],
+)
+def test_families(operator: Operator, expected: str) -> None:
+    assert family(operator) == expected
+
+
+def test_winograd_saves_the_textbook_share_of_products() -> None:
+    assert work(conv(64, 64, 28)).macs == pytest.approx(28 * 28 * 64 * 64 * 9 * 4 / 9)
+
+
+def test_channels_are_filled_up_to_whole_vectors() -> None:
+    assert padding(13) == pytest.approx(16 / 13)
+    assert work(conv(13, 13, 28, kernel=1)).macs == pytest.approx(work(conv(16, 16, 28, kernel=1)).macs)
+    assert work(conv(0, 0, 28, kernel=1)).macs == 0
+
+
+@given(odd_operators)
+def test_work_is_finite_and_never_negative(operator: Operator) -> None:
+    assert all(math.isfinite(value) and value >= 0 for value in work(operator))
