@@ -42,6 +42,9 @@ class Spread:
     noise: float
 
 
+_PREDICTED = (0, 2, 4, 6, 8)
+"""Places in `FRACTIONS` that are predicted."""
+
 _FRIENDLY = {"cpu": ("int8", "uint8"), "": ("float16",)}
 
 DEFAULT_SPREAD = Spread(shared=0.1, noise=0.1)
@@ -106,6 +109,7 @@ class CostTable:
         self._supported = np.array(
             [[processor.supports(operator) for processor in processors] for operator in self._distinct]
         ).reshape(len(self._distinct), len(processors))
+        self._offline_parts: dict[tuple[int, Dimension], list[list[float]]] = {}
         names = [processor.name for processor in processors]
         self.dispatch_us = [source.dispatch_us(name) for name in names]
         self.spread = [source.spread(name) for name in names]
@@ -132,13 +136,22 @@ class CostTable:
 
     @cached_property
     def splits(self) -> dict[Dimension, Floats]:
-        """Runtime latency of parts of kernels, shape (K, P, F) over `FRACTIONS`, NaN where not splittable."""
-        return self._parts(Rung.RUNTIME)
+        """Runtime latency of parts of kernels, shape (K, P, F) over `FRACTIONS`, NaN where not splittable.
 
-    @cached_property
-    def splits_offline(self) -> dict[Dimension, Floats]:
-        """Offline latency of parts of kernels."""
-        return self._parts(Rung.CALM)
+        Kernels that take no longer than starting two stages are left whole.
+        """
+        wanted = [(row, dimension) for dimension in Dimension for row in self._worth_splitting(dimension)]
+        tables = self._parts(Rung.RUNTIME, self.full, wanted)
+        return {dimension: table[self._row] for dimension, table in tables.items()}
+
+    def predict_offline(self, parts: Collection[tuple[int, Dimension]]) -> None:
+        """Predict offline latencies of parts of some kernels, before `part_us` asks for them."""
+        wanted = sorted({(int(self._row[kernel]), dimension) for kernel, dimension in parts})
+        missing = [item for item in wanted if item not in self._offline_parts]
+        if missing:
+            tables = self._parts(Rung.CALM, self.full_offline, missing)
+            for row, dimension in missing:
+                self._offline_parts[row, dimension] = tables[dimension][row].tolist()
 
     def part_us(
         self, kernel: int, processor: int, dimension: Dimension, share: float, *, offline: bool = False
@@ -146,7 +159,10 @@ class CostTable:
         """Return the latency of a part of a kernel, interpolated between the predicted fractions."""
         if share >= 1.0:
             return float((self.full_offline if offline else self.full)[kernel, processor])
-        row = (self._split_rows_offline if offline else self._split_rows)[dimension][kernel][processor]
+        if offline:
+            row = self._offline_parts[int(self._row[kernel]), dimension][processor]
+        else:
+            row = self._split_rows[dimension][kernel][processor]
         step = max(share * 10.0, 1.0) - 1.0
         left = min(int(step), len(FRACTIONS) - 2)
         return row[left] + (step - left) * (row[left + 1] - row[left])
@@ -154,10 +170,6 @@ class CostTable:
     @cached_property
     def _split_rows(self) -> dict[Dimension, list[list[list[float]]]]:
         return {dimension: table.tolist() for dimension, table in self.splits.items()}
-
-    @cached_property
-    def _split_rows_offline(self) -> dict[Dimension, list[list[list[float]]]]:
-        return {dimension: table.tolist() for dimension, table in self.splits_offline.items()}
 
     @cached_property
     def friendly_scale(self) -> Floats:
@@ -192,29 +204,42 @@ class CostTable:
                 table[rows, place] = self.source.latencies_us(processor.name, operators, rung)
         return np.asarray(np.maximum(table, 0.0)[self._row])
 
-    def _parts(self, rung: Rung) -> dict[Dimension, Floats]:
-        """Fill the split tables of all dimensions by one prediction a processor."""
-        whole = np.full(self._supported.shape, np.inf)
-        whole[self._row] = self.full_offline if rung is Rung.CALM else self.full
-        wanted = [
-            (row, dimension, place)
+    def _worth_splitting(self, dimension: Dimension) -> list[int]:
+        best = np.full(len(self._distinct), np.inf)
+        best[self._row] = self.full.min(axis=1)
+        least = min(self.dispatch_us, default=0.0)
+        return [
+            row
             for row, operator in enumerate(self._distinct)
-            for dimension in Dimension
-            if is_splittable(operator, dimension)
-            for place in range(len(FRACTIONS) - 1)
+            if best[row] > least and is_splittable(operator, dimension)
         ]
+
+    def _parts(
+        self, rung: Rung, full: Floats, wanted: Sequence[tuple[int, Dimension]]
+    ) -> dict[Dimension, Floats]:
+        """Return latencies of parts of distinct operators, shape (D, P, F), by one prediction a processor.
+
+        Every other fraction is predicted, those between are interpolated.
+        """
+        whole = np.full(self._supported.shape, np.inf)
+        whole[self._row] = full
         tables = {dimension: np.full((*whole.shape, len(FRACTIONS)), np.nan) for dimension in Dimension}
-        parts = [sliced(self._distinct[row], dimension, FRACTIONS[place]) for row, dimension, place in wanted]
+        parts = [
+            [sliced(self._distinct[row], dimension, FRACTIONS[place]) for place in _PREDICTED]
+            for row, dimension in wanted
+        ]
         for column, processor in enumerate(self._processors):
-            keep = [item for item, (row, _, _) in enumerate(wanted) if self._supported[row, column]]
+            keep = [item for item, (row, _) in enumerate(wanted) if self._supported[row, column]]
             if not keep:
                 continue
-            latency = self.source.latencies_us(processor.name, [parts[item] for item in keep], rung)
-            for item, value in zip(keep, latency, strict=True):
-                row, dimension, place = wanted[item]
-                tables[dimension][row, column, place] = max(float(value), 0.0)
-        for dimension, table in tables.items():
-            rows = [row for row, item in enumerate(self._distinct) if is_splittable(item, dimension)]
-            table[rows, :, -1] = whole[rows]
-            tables[dimension] = table[self._row]
+            operators = [part for item in keep for part in parts[item]]
+            latency = self.source.latencies_us(processor.name, operators, rung)
+            points = np.maximum(np.asarray(latency, dtype=np.float64).reshape(len(keep), -1), 0.0)
+            rows = [wanted[item][0] for item in keep]
+            points = np.concatenate([points, whole[rows, column][:, None]], axis=1)
+            for item, values in zip(keep, points, strict=True):
+                row, dimension = wanted[item]
+                tables[dimension][row, column] = np.interp(
+                    range(len(FRACTIONS)), [*_PREDICTED, len(FRACTIONS) - 1], values
+                )
         return tables

@@ -225,6 +225,16 @@ def _ranked(chosen: Sequence[tuple[_Scored, Effort]], scoring: _Scoring) -> tupl
     chances = _chances([item.samples_us for item in rivals])
     fastest = {id(item): chance for item, chance in zip(rivals, chances, strict=True)}
     best = rivals[0] if rivals else None
+    problem = scoring.problem
+    problem.costs.predict_offline(
+        {
+            (index, work.split.dimension)
+            for item, _ in ordered
+            for work in item.timeline.draft.works
+            if work.split
+            for index in work.kernels
+        }
+    )
     plans = []
     for item, effort in ordered:
         mean = item.latency_us.mean

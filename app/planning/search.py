@@ -118,7 +118,6 @@ class BeamSearch:
 
     def _expand(self, step: Step, state: State, front: Front) -> None:
         """Put all that can be done with the next unit from one state on the front."""
-        unit = step.unit
         held = state.held
         candidates = self._candidates.of_unit[step.number]
         for position, _ in step.reads:

@@ -111,8 +111,12 @@ def simulate(problem: Problem, draft: Draft) -> Timeline:
 def offline_latency_us(problem: Problem, timeline: Timeline) -> float:
     """Return the latency of the same plan at offline latencies."""
     table = problem.costs.full_offline
+    works = timeline.draft.works
+    problem.costs.predict_offline(
+        {(index, work.split.dimension) for work in works if work.split for index in work.kernels}
+    )
     durations = []
-    for place, work in enumerate(timeline.draft.works):
+    for place, work in enumerate(works):
         shares = timeline.shares[place]
         if work.split is None:
             compute = float(table[list(work.kernels), work.processor].sum())

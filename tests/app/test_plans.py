@@ -73,8 +73,9 @@ def test_the_same_question_has_the_same_answer_and_get_is_the_same_door(
 
 
 def test_a_changed_context_is_in_the_very_next_answer(client: TestClient, digest: str) -> None:
-    calm = ask(client, digest, context={"probe_compute_us": 100.0, "cpu_utilization": 0.1})
-    loaded = ask(client, digest, context={"probe_compute_us": 300.0, "cpu_utilization": 0.9})
+    one = {"strategies": ["mace"], "processors": [OTHER]}
+    calm = ask(client, digest, context={"probe_compute_us": 100.0, "cpu_utilization": 0.1}, **one)
+    loaded = ask(client, digest, context={"probe_compute_us": 300.0, "cpu_utilization": 0.9}, **one)
     assert loaded["plans"][0]["latency_us"]["mean"] > calm["plans"][0]["latency_us"]["mean"]
     assert loaded["plans"][0]["offline_latency_us"] == pytest.approx(calm["plans"][0]["offline_latency_us"])
 
