@@ -15,7 +15,7 @@ MAX_LATENCY_US = 1e9
 """A thousand seconds: anything longer is a broken clock, not an operator."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
+Digest = Annotated[str, Meta(pattern=r"^sha256:\S+$", max_length=200)]
 Dimension = Annotated[int, Meta(ge=0)]
 Latency = Annotated[float, Meta(ge=0, le=MAX_LATENCY_US)]
 Index = Annotated[int, Meta(ge=0)]
