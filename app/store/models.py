@@ -10,6 +10,9 @@ from app.store.tables import framework, model, model_graph, processor, run, timi
 from app.store.upsert import insert_or
 from predictors.graph import ModelGraph, Operator
 
+SEARCHED_RUNS = 100
+"""How many of a model's newest profiled runs are searched for one that was timed by operator."""
+
 
 def put_graph(connection: Connection, graph: ModelGraph) -> None:
     """Store an uploaded model's graph under its digest; once stored it stays as it is."""
@@ -51,9 +54,8 @@ def reported_kernels(
     query = (
         select(run.c.id)
         .where(run.c.model_id.in_(keys), run.c.profiled.is_(True))
-        .where(select(timing.c.run_id).where(timing.c.run_id == run.c.id).exists())
         .order_by(run.c.id.desc())
-        .limit(1)
+        .limit(SEARCHED_RUNS)
     )
     if processor_name is not None:
         query = query.join(processor, processor.c.id == run.c.processor_id).where(
@@ -63,13 +65,11 @@ def reported_kernels(
         query = query.join(framework, framework.c.id == run.c.framework_id).where(
             framework.c.name == framework_name
         )
-    run_id = connection.scalar(query) if keys else None
-    if run_id is None:
-        return None
-    ids = list(
-        connection.scalars(
-            select(timing.c.operator_id).where(timing.c.run_id == run_id).order_by(timing.c.position)
-        )
-    )
-    operators = OperatorReader().get(connection, ids)
-    return tuple(operators[key] for key in ids)
+    # One run at a time: asked for all at once, PostgreSQL would read every timing there is.
+    for run_id in connection.scalars(query).all() if keys else ():
+        timings = select(timing.c.operator_id).where(timing.c.run_id == run_id).order_by(timing.c.position)
+        ids = connection.scalars(timings).all()
+        if ids:
+            operators = OperatorReader().get(connection, ids)
+            return tuple(operators[key] for key in ids)
+    return None
