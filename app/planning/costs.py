@@ -106,6 +106,7 @@ class CostTable:
         self._distinct = list({operator.canonical: operator for operator in operators}.values())
         index = {operator.canonical: place for place, operator in enumerate(self._distinct)}
         self._row = np.array([index[operator.canonical] for operator in operators], dtype=np.intp)
+        self._row_of: list[int] = self._row.tolist()
         self._supported = np.array(
             [[processor.supports(operator) for processor in processors] for operator in self._distinct]
         ).reshape(len(self._distinct), len(processors))
@@ -138,15 +139,24 @@ class CostTable:
     def splits(self) -> dict[Dimension, Floats]:
         """Runtime latency of parts of kernels, shape (K, P, F) over `FRACTIONS`, NaN where not splittable.
 
-        Kernels that take no longer than starting two stages are left whole.
+        Kernels that take no longer than starting a stage are never worth a split of their own, only within
+        chains: their parts are taken to scale with their share, not predicted.
         """
-        wanted = [(row, dimension) for dimension in Dimension for row in self._worth_splitting(dimension)]
-        tables = self._parts(Rung.RUNTIME, self.full, wanted)
-        return {dimension: table[self._row] for dimension, table in tables.items()}
+        return {dimension: table[self._row] for dimension, table in self._distinct_splits.items()}
+
+    @cached_property
+    def _distinct_splits(self) -> dict[Dimension, Floats]:
+        wanted = [
+            (row, dimension)
+            for dimension in Dimension
+            for row, operator in enumerate(self._distinct)
+            if is_splittable(operator, dimension)
+        ]
+        return self._parts(Rung.RUNTIME, self.full, wanted)
 
     def predict_offline(self, parts: Collection[tuple[int, Dimension]]) -> None:
         """Predict offline latencies of parts of some kernels, before `part_us` asks for them."""
-        wanted = sorted({(int(self._row[kernel]), dimension) for kernel, dimension in parts})
+        wanted = sorted({(self._row_of[kernel], dimension) for kernel, dimension in parts})
         missing = [item for item in wanted if item not in self._offline_parts]
         if missing:
             tables = self._parts(Rung.CALM, self.full_offline, missing)
@@ -159,17 +169,18 @@ class CostTable:
         """Return the latency of a part of a kernel, interpolated between the predicted fractions."""
         if share >= 1.0:
             return float((self.full_offline if offline else self.full)[kernel, processor])
+        place = self._row_of[kernel]
         if offline:
-            row = self._offline_parts[int(self._row[kernel]), dimension][processor]
+            row = self._offline_parts[place, dimension][processor]
         else:
-            row = self._split_rows[dimension][kernel][processor]
+            row = self._split_rows[dimension][place][processor]
         step = max(share * 10.0, 1.0) - 1.0
         left = min(int(step), len(FRACTIONS) - 2)
         return row[left] + (step - left) * (row[left + 1] - row[left])
 
     @cached_property
     def _split_rows(self) -> dict[Dimension, list[list[list[float]]]]:
-        return {dimension: table.tolist() for dimension, table in self.splits.items()}
+        return {dimension: table.tolist() for dimension, table in self._distinct_splits.items()}
 
     @cached_property
     def friendly_scale(self) -> Floats:
@@ -204,16 +215,6 @@ class CostTable:
                 table[rows, place] = self.source.latencies_us(processor.name, operators, rung)
         return np.asarray(np.maximum(table, 0.0)[self._row])
 
-    def _worth_splitting(self, dimension: Dimension) -> list[int]:
-        best = np.full(len(self._distinct), np.inf)
-        best[self._row] = self.full.min(axis=1)
-        least = min(self.dispatch_us, default=0.0)
-        return [
-            row
-            for row, operator in enumerate(self._distinct)
-            if best[row] > least and is_splittable(operator, dimension)
-        ]
-
     def _parts(
         self, rung: Rung, full: Floats, wanted: Sequence[tuple[int, Dimension]]
     ) -> dict[Dimension, Floats]:
@@ -224,6 +225,12 @@ class CostTable:
         whole = np.full(self._supported.shape, np.inf)
         whole[self._row] = full
         tables = {dimension: np.full((*whole.shape, len(FRACTIONS)), np.nan) for dimension in Dimension}
+        least = min(self.dispatch_us, default=0.0)
+        cheap = whole.min(axis=1) <= least
+        for row, dimension in wanted:
+            if cheap[row]:
+                tables[dimension][row] = whole[row][:, None] * np.asarray(FRACTIONS)
+        wanted = [(row, dimension) for row, dimension in wanted if not cheap[row]]
         parts = [
             [sliced(self._distinct[row], dimension, FRACTIONS[place]) for place in _PREDICTED]
             for row, dimension in wanted

@@ -52,7 +52,8 @@ def part_times(problem: Problem, dimension: Dimension, processor: int, fractions
     wanted = np.clip(np.asarray(fractions), grid[0], grid[-1])
     right = np.clip(np.searchsorted(grid, wanted), 1, len(grid) - 1)
     weight = (wanted - grid[right - 1]) / (grid[right] - grid[right - 1])
-    return np.asarray(table[:, right - 1] * (1 - weight) + table[:, right] * weight)
+    with np.errstate(invalid="ignore"):  # infinite where not supported
+        return np.asarray(table[:, right - 1] * (1 - weight) + table[:, right] * weight)
 
 
 def input_bytes(problem: Problem) -> Floats:

@@ -17,11 +17,12 @@ from app.planning.fallback import fallback_of
 from app.planning.plan import Distribution, Draft, Plan, Stage
 from app.planning.problem import ModelRequest, Problem, Processor
 from app.planning.strategy import Granularity, ImpossibleError, Strategy, all_strategies, proposals
-from app.planning.timeline import Timeline, offline_latency_us, simulate
+from app.planning.timeline import Timeline, laid_out, offline_latency_us
 
 Objective = Literal["mean", "p50", "p90", "p99"]
 _FINALISTS = 4
-"""Drafts of a strategy whose distributions are compared for the asked objective."""
+_NEAR = 0.1
+"""At most so many drafts of a strategy, and no further from its best mean, are compared for the objective."""
 
 
 @dataclass(frozen=True)
@@ -118,21 +119,22 @@ class _Scoring:
         self.problem = problem
         self._request = request
         self._sampler = Sampler.of(problem)
-        self._timelines: dict[int, Timeline] = {}
+        self._bounds: dict[bool, float] = {}
 
     def choose(self, strategy: Strategy, drafts: Sequence[Draft]) -> list[_Scored]:
         """Return the best draft by the objective (or every draft) among those that keep the caps.
 
         Only the drafts of least mean latency are sampled; raises `ImpossibleError` where none is allowed.
         """
-        timelines = [self._timeline(draft) for draft in drafts]
+        timelines = [laid_out(self.problem, draft) for draft in drafts]
         allowed = [timeline for timeline in timelines if self._allows(timeline)]
         if not allowed:
             raise ImpossibleError(self._why_not(timelines))
         if strategy.every:
             return [self._sampled(strategy, timeline) for timeline in allowed]
         allowed.sort(key=lambda timeline: (timeline.latency_us, timeline.hand_overs))
-        finalists = allowed[:_FINALISTS]
+        near = allowed[0].latency_us * (1 + _NEAR)
+        finalists = [item for item in allowed[:_FINALISTS] if item.latency_us <= near]
         return [min((self._sampled(strategy, item) for item in finalists), key=self.rank)]
 
     def rank(self, item: _Scored) -> tuple[bool, float, int, int]:
@@ -148,7 +150,7 @@ class _Scoring:
         """Say of a plan all that the answer says, but what compares it with others."""
         problem, timeline, draft = self.problem, item.timeline, item.timeline.draft
         strategy = item.strategy
-        bound = lower_bound_us(problem, splits=strategy.granularity is Granularity.INTRA_OPERATOR)
+        bound = self._bound_us(splits=strategy.granularity is Granularity.INTRA_OPERATOR)
         return Plan(
             plan_id=_plan_id(problem, strategy, draft),
             strategy=strategy.name,
@@ -169,11 +171,10 @@ class _Scoring:
             note=draft.note,
         )
 
-    def _timeline(self, draft: Draft) -> Timeline:
-        """Lay a draft out once, however many strategies propose it."""
-        if id(draft) not in self._timelines:
-            self._timelines[id(draft)] = simulate(self.problem, draft)
-        return self._timelines[id(draft)]
+    def _bound_us(self, *, splits: bool) -> float:
+        if splits not in self._bounds:
+            self._bounds[splits] = lower_bound_us(self.problem, splits=splits)
+        return self._bounds[splits]
 
     def _sampled(self, strategy: Strategy, timeline: Timeline) -> _Scored:
         ends = self._sampler.ends_us(timeline)

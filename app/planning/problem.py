@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from app.planning.plan import Draft
 from predictors.fusion import KernelGraph
 from predictors.graph import Operator
 from predictors.topology import topological_order
+
+if TYPE_CHECKING:
+    from app.planning.timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ class Data:
 class Problem:
     """Models, processors and costs; kernels of all models are numbered through, in topological order.
 
-    `proposed` remembers what each strategy proposed, for those that build on others.
+    `proposed` remembers what each strategy proposed, for those that build on others, and `timelines` what
+    was simulated, by the draft's identity.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Problem:
         self.processors = tuple(processors)
         self.kernels, self.tensors = _flatten(self.models)
         self.proposed: dict[str, Sequence[Draft]] = {}
+        self.timelines: dict[int, Timeline] = {}
         self.costs = CostTable(source, [kernel.operator for kernel in self.kernels], self.processors)
 
     @cached_property

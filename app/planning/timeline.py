@@ -82,6 +82,14 @@ class _Piece:
 _WHOLE = Split(Dimension.HEIGHT, 0.0, 1.0)
 
 
+def laid_out(problem: Problem, draft: Draft) -> Timeline:
+    """Return the timeline of a draft, simulated once a problem."""
+    known = problem.timelines.get(id(draft))
+    if known is None or known.draft is not draft:
+        known = problem.timelines[id(draft)] = simulate(problem, draft)
+    return known
+
+
 def simulate(problem: Problem, draft: Draft) -> Timeline:
     """Lay a draft out in time at mean latencies.
 
@@ -200,9 +208,7 @@ class _Layout:
                 for index, share in zip(work.kernels, shares, strict=True)
             )
         )
-        self.release.append(
-            max(problem.models[problem.kernels[index].model].release_us for index in work.kernels)
-        )
+        self.release.append(problem.models[problem.kernels[work.kernels[0]].model].release_us)
 
     def _share(self, work: Work, overlap: float) -> float:
         return 1.0 if work.split is None else min(1.0, work.split.length + overlap * _sides(work.split) / 2)

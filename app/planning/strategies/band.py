@@ -76,26 +76,24 @@ def unit_subgraphs(problem: Problem, model: int) -> list[Subgraph]:
     for column, processor in enumerate(problem.processors):
         if processor.kind != "cpu":
             _drop_short(support[:, column])
-    row = {index: place for place, index in enumerate(members)}
-    left = list(members)
-    done: set[int] = {earlier for index in members for earlier in problem.kernels[index].before} - set(
-        members
-    )
+    mine = {index: tuple(row) for index, row in zip(members, support.tolist(), strict=True)}
+    waiting = {index: sum(other in mine for other in problem.kernels[index].before) for index in members}
+    ready = [index for index in members if not waiting[index]]
     units = []
-    while left:
+    while ready:
+        wanted = mine[min(ready)]
         group: list[int] = []
-        wanted: tuple[bool, ...] | None = None
-        rest = []
-        for index in left:
-            mine = tuple(bool(value) for value in support[row[index]])
-            resolved = all(earlier in done for earlier in problem.kernels[index].before)
-            if resolved and (wanted is None or mine == wanted):
-                wanted = mine
-                group.append(index)
-                done.add(index)
-            else:
-                rest.append(index)
-        left = rest
+        fitting = [index for index in ready if mine[index] == wanted]
+        ready = [index for index in ready if mine[index] != wanted]
+        while fitting:
+            index = fitting.pop()
+            group.append(index)
+            for follower in problem.after[index]:
+                if follower in waiting:
+                    waiting[follower] -= 1
+                    if not waiting[follower]:
+                        (fitting if mine[follower] == wanted else ready).append(follower)
+        group.sort()
         latency = problem.costs.full[group].sum(axis=0)
         allowed = np.asarray(wanted)
         units.append(Subgraph(tuple(group), tuple(float(x) for x in np.where(allowed, latency, np.inf))))

@@ -13,7 +13,7 @@ from app.planning.plan import Draft
 from app.planning.problem import Problem
 from app.planning.search import BeamSearch
 from app.planning.strategy import Granularity, ImpossibleError, Strategy, all_strategies, proposals
-from app.planning.timeline import simulate
+from app.planning.timeline import laid_out
 
 _EXACT_KERNELS = 8
 """Up to so many kernels all placements and their parallel stages are searched without dropping any."""
@@ -23,10 +23,10 @@ _EXACT_WIDTH = 100_000
 def propose(problem: Problem, effort: Effort) -> Sequence[Draft]:
     """Return the search's best drafts and all that other strategies propose."""
     others = _others(problem, effort)
-    best = min((simulate(problem, draft).latency_us for draft in others), default=float("inf"))
+    best = min((laid_out(problem, draft).latency_us for draft in others), default=float("inf"))
     found = BeamSearch(problem, effort, splits=True, incumbent_us=best).run()
     if len(problem.kernels) <= _EXACT_KERNELS:
-        best = min([best, *(simulate(problem, draft).latency_us for draft in found)])
+        best = min([best, *(laid_out(problem, draft).latency_us for draft in found)])
         found += BeamSearch(problem, effort, splits=False, incumbent_us=best).run(width=_EXACT_WIDTH)
     if not found and not others:
         raise ImpossibleError("no processors together run every operator")

@@ -19,7 +19,7 @@ from app.planning.plan import Draft, Split, Work
 from app.planning.problem import Problem
 from app.planning.splitting import Dimension
 from app.planning.strategy import Granularity, ImpossibleError, Strategy
-from app.planning.timeline import simulate
+from app.planning.timeline import laid_out
 from predictors.cost import macs
 
 RATIOS = (0.25, 0.5, 0.75)
@@ -39,7 +39,7 @@ def propose(problem: Problem, _effort: Effort) -> Sequence[Draft]:
     ours = _draft(problem, pair, whole, split)
     linear_whole, linear_split = _linear(problem, pair, whole, split)
     theirs = _draft(problem, pair, linear_whole, linear_split)
-    cost = simulate(problem, theirs).latency_us
+    cost = laid_out(problem, theirs).latency_us
     note = f"with its own predictor, linear in multiply-accumulates, µLayer's plan would take {cost:.0f} µs"
     return [_friendly(problem, replace(ours, note=note))]
 

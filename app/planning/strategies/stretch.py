@@ -14,10 +14,9 @@ import numpy as np
 
 from app.planning.blocks import blocks
 from app.planning.effort import Effort
-from app.planning.pairs import part_times
 from app.planning.plan import Draft, Split, Work
 from app.planning.problem import Problem
-from app.planning.splitting import Dimension, is_splittable, mixes_channels
+from app.planning.splitting import Dimension, mixes_channels
 from app.planning.strategy import Granularity, ImpossibleError, Strategy
 
 _WIDTH_STEPS = 40
@@ -65,10 +64,8 @@ def _team(problem: Problem) -> list[int]:
 
 
 def _stretches(problem: Problem, team: Sequence[int], index: int) -> bool:
-    operator = problem.kernels[index].operator
-    return is_splittable(operator, Dimension.CHANNELS) and bool(
-        np.isfinite(problem.costs.full[index, list(team)]).all()
-    )
+    parts = problem.costs.splits[Dimension.CHANNELS][index, list(team)]
+    return bool(np.isfinite(parts).all())
 
 
 def _segments(problem: Problem, team: Sequence[int]) -> list[list[int]]:
@@ -114,7 +111,9 @@ def _widths(problem: Problem, team: Sequence[int], members: Sequence[int]) -> li
 
 def _shrink(problem: Problem, processor: int, members: Sequence[int], width: float) -> float:
     """Factor on the time of a part by output channels, for kernels that also read fewer channels."""
-    parts = part_times(problem, Dimension.CHANNELS, processor, [width])[list(members), 0]
+    parts = np.array(
+        [problem.costs.part_us(index, processor, Dimension.CHANNELS, width) for index in members]
+    )
     mixing = np.array([mixes_channels(problem.kernels[index].operator) for index in members])
     total = float(parts.sum())
     if total <= 0:

@@ -15,7 +15,7 @@ from app.planning.problem import Problem
 from app.planning.staging import sequential
 from app.planning.strategies.mace import with_fallback
 from app.planning.strategy import Granularity, ImpossibleError, Strategy
-from app.planning.timeline import simulate
+from app.planning.timeline import laid_out
 
 _MAX_DEALS = 81
 
@@ -31,7 +31,8 @@ def propose(problem: Problem, _effort: Effort) -> Sequence[Draft]:
     greedy = _greedy(problem, alone, options, order)
     deals = [greedy]
     if len(options) ** len(order) <= _MAX_DEALS:
-        deals += [dict(zip(order, deal, strict=True)) for deal in product(options, repeat=len(order))]
+        every = (dict(zip(order, deal, strict=True)) for deal in product(options, repeat=len(order)))
+        deals += [deal for deal in every if deal != greedy]
     drafts = [_draft(problem, placements, order, deal) for deal in deals]
     return [min(drafts, key=lambda draft: _quality(problem, draft))]
 
@@ -103,7 +104,7 @@ def _draft(
 
 
 def _quality(problem: Problem, draft: Draft) -> tuple[float, float, int]:
-    timeline = simulate(problem, draft)
+    timeline = laid_out(problem, draft)
     late = 0.0
     for model, request in enumerate(problem.models):
         if request.deadline_us is None:
