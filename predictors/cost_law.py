@@ -34,6 +34,9 @@ _FREEDOM = (3.0, 1.0, 0.5, 0.25)
 _FREEDOM_NEAR_SIBLINGS = (0.25, 0.5, 0.4, 0.3)
 """The same, around what sibling processors have there (after their overall speed is taken out)."""
 
+_SIBLINGS_COUNT = 1.0
+"""How many samples the nearest siblings' overall speed is worth."""
+
 _SHARE = (0.02, 0.1, 0.3, 1.0)
 """How much an operator weighs at each depth: upper levels should know little more than the usual."""
 
@@ -93,7 +96,8 @@ class CostLaw:
                     parents[node] = str(paths[int(np.argmax(mask)), depth - 1])
                 prior = siblings._seen_from(node, parents.get(node), log_rates)
                 if not depth and siblings.log_rates:
-                    prior = prior + float(np.median(logs - np.log(terms @ np.exp(prior))))
+                    slower = float(np.median(logs - np.log(terms @ np.exp(prior))))
+                    prior = prior + slower * len(logs) / (len(logs) + _SIBLINGS_COUNT)
                 freedom = (_FREEDOM_NEAR_SIBLINGS if node in siblings.log_rates else _FREEDOM)[depth]
                 rates = _estimate(terms[mask], logs[mask], precision[mask] * _SHARE[depth], prior, freedom)
                 log_rates[node] = tuple(rates.tolist())
@@ -111,6 +115,11 @@ class CostLaw:
         if node not in self.log_rates or parent not in self.log_rates:
             return start
         return np.asarray(start + np.array(self.log_rates[node]) - np.array(self.log_rates[parent]))
+
+    def scaled(self, log_slower: float) -> "CostLaw":
+        """Return the law of a processor that is slower by a factor in everything."""
+        moved = {node: tuple(rate + log_slower for rate in rates) for node, rates in self.log_rates.items()}
+        return CostLaw(moved, self.parents)
 
     def log_latency_us(self, operators: Sequence[Operator]) -> Floats:
         """Return the law's log latency of each operator, shape (n,)."""

@@ -6,7 +6,7 @@ common, then what this one does differently; signatures that were measured lean 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,10 @@ class OperatorModel:
         }
         seen = frozenset(operator.op_type for operator in operators)
         return cls(law, (*common, own), measured, seen)
+
+    def scaled(self, log_slower: float) -> "OperatorModel":
+        """Return the model of a processor that is slower by a factor in everything."""
+        return replace(self, law=self.law.scaled(log_slower), _cache={})
 
     def log_latency_us(self, operators: Sequence[Operator], *, remember: bool = True) -> Floats:
         """Return the log calm latency of each operator; `remember=False` ignores measured signatures."""

@@ -1,61 +1,105 @@
 """Cold start: what processors of one kind have in common, for those that were hardly measured yet.
 
-    reference = reference_model(samples_by_processor)              # a fictitious average processor
-    model = OperatorModel.fit(own_samples, siblings=reference)     # 0, 1, 10 or 50 samples or many
+    pool = Pool.fit({key: samples, ...})                                # everything known about processors
+    model = OperatorModel.fit(own_samples, siblings=pool.start(key))    # 0, 1, 10, 50 samples or thousands
 
-Latencies on known processors are split into a speed per processor and an effect per operator (two-way
-additive fit in log space); the effects are what the reference processor is fitted on. Nobody's samples at all
-leave the reference at the geometric mean of the nearest known processors' speeds.
+Latencies on known processors of a kind are split into a speed per processor and an effect per operator
+(two-way additive fit in log space). The effects make a fictitious reference processor; a new processor starts
+as the reference at the speed of its nearest relatives, and every sample of its own moves it away from there.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
 
 from predictors.operator_model import FLOOR_US, PRIOR, OperatorModel, OperatorSample
+from predictors.run import PredictorKey
 
 Floats = NDArray[np.float64]
 
 _STEPS = 60
+_SAME_SOC = 10
 
 
-def reference_model(known: Mapping[str, Sequence[OperatorSample]]) -> OperatorModel:
-    """Fit the reference processor on the samples of known processors (names only tell them apart).
+@dataclass(frozen=True)
+class Kind:
+    """Processors of one kind under one framework: the reference, and each one's log slowness against it."""
 
-    No samples at all give the physical prior.
-    """
-    samples = reference_samples(known)
-    return OperatorModel.fit(samples) if samples else PRIOR
-
-
-def reference_samples(known: Mapping[str, Sequence[OperatorSample]]) -> list[OperatorSample]:
-    """Return one sample per distinct operator as the average processor would have measured it."""
-    operators = {sample.operator: 0 for samples in known.values() for sample in samples}
-    operators = {operator: index for index, operator in enumerate(operators)}
-    names = [name for name, samples in sorted(known.items()) for _ in samples]
-    flat = [sample for _, samples in sorted(known.items()) for sample in samples]
-    if not flat:
-        return []
-    places = np.array([operators[sample.operator] for sample in flat])
-    processors = np.unique(names, return_inverse=True)[1]
-    logs = np.log(np.maximum([sample.latency_us for sample in flat], FLOOR_US))
-    effects = _operator_effects(places, processors, logs)
-    counts = np.bincount(places, [float(sample.count) for sample in flat])
-    return [
-        OperatorSample(operator, exp(effects[index]), int(counts[index]))
-        for operator, index in operators.items()
-    ]
+    reference: OperatorModel
+    log_slowness: Mapping[PredictorKey, float]
 
 
-def _operator_effects(places: NDArray[np.int64], processors: NDArray[np.int64], logs: Floats) -> Floats:
-    """Return log effects of operators, with the processors' speeds averaging 1, by alternating means."""
+@dataclass(frozen=True)
+class Pool:
+    """What is known of processors, by framework and kind."""
+
+    kinds: Mapping[tuple[str, str], Kind] = field(default_factory=dict)
+
+    @classmethod
+    def fit(cls, known: Mapping[PredictorKey, Sequence[OperatorSample]]) -> "Pool":
+        """Fit a reference for every kind of which a processor was measured."""
+        groups: dict[tuple[str, str], dict[PredictorKey, Sequence[OperatorSample]]] = defaultdict(dict)
+        for key, samples in sorted(known.items(), key=lambda item: str(item[0])):
+            if samples:
+                groups[_kind(key)][key] = samples
+        return cls({kind: _fit_kind(members) for kind, members in groups.items()})
+
+    def start(self, key: PredictorKey) -> OperatorModel:
+        """Return what is known of a processor before it is measured: the prior where nothing is.
+
+        Nearest are processors of the same kind, those of the same SoC first, then those whose names
+        have most in common (`cpu-big-4` is nearer to `cpu-big-2` than to `cpu-little-4`).
+        """
+        kind = self.kinds.get(_kind(key))
+        if kind is None:
+            return PRIOR
+        likeness = {other: _likeness(key, other) for other in kind.log_slowness}
+        most = max(likeness.values())
+        nearest = [slowness for other, slowness in kind.log_slowness.items() if likeness[other] == most]
+        return kind.reference.scaled(float(np.mean(nearest)))
+
+
+def _kind(key: PredictorKey) -> tuple[str, str]:
+    return key.framework, _words(key.processor)[0]
+
+
+def _words(name: str) -> list[str]:
+    """Split a processor's name: `cpu-big-4` is cpu, big, 4, and `cpu:0` is cpu, 0."""
+    return re.findall(r"[a-z]+|[0-9]+", name.lower()) or [name]
+
+
+def _likeness(key: PredictorKey, other: PredictorKey) -> int:
+    own, others = _words(key.processor), _words(other.processor)
+    return _SAME_SOC * (key.soc == other.soc) + len(set(own) & set(others)) - abs(len(own) - len(others))
+
+
+def _fit_kind(known: Mapping[PredictorKey, Sequence[OperatorSample]]) -> Kind:
+    keys = list(known)
+    samples = [sample for own in known.values() for sample in own]
+    index = {operator: i for i, operator in enumerate(dict.fromkeys(sample.operator for sample in samples))}
+    places = np.array([index[sample.operator] for sample in samples])
+    processors = np.repeat(np.arange(len(keys)), [len(own) for own in known.values()])
+    logs = np.log(np.maximum([sample.latency_us for sample in samples], FLOOR_US))
+    effects, slowness = _split(places, processors, logs)
+    counts = np.bincount(places, [float(sample.count) for sample in samples])
+    reference = OperatorModel.fit(
+        [OperatorSample(operator, exp(effects[i]), int(counts[i])) for operator, i in index.items()]
+    )
+    return Kind(reference, dict(zip(keys, slowness.tolist(), strict=True)))
+
+
+def _split(places: NDArray[np.int64], processors: NDArray[np.int64], logs: Floats) -> tuple[Floats, Floats]:
+    """Return log effects by operator and log slowness by processor (mean 0), by alternating means."""
     per_operator, per_processor = np.bincount(places), np.bincount(processors)
-    speeds = np.zeros(len(per_processor))
+    slowness = np.zeros(len(per_processor))
     effects = np.zeros(len(per_operator))
     for _ in range(_STEPS):
-        effects = np.bincount(places, logs - speeds[processors]) / per_operator
-        speeds = np.bincount(processors, logs - effects[places]) / per_processor
-        speeds -= speeds.mean()
-    return np.asarray(effects, dtype=np.float64)
+        effects = np.bincount(places, logs - slowness[processors]) / per_operator
+        slowness = np.bincount(processors, logs - effects[places]) / per_processor
+        slowness -= slowness.mean()
+    return effects, slowness
