@@ -22,11 +22,15 @@ class LoadRange(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Condition(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A regime: its loads, and the shares of full speed that its throttled clock may have."""
+    """A regime: its loads, and the shares of full speed that its throttled clock may have.
+
+    With `neighbour` another model runs on another processor.
+    """
 
     summary: str
     loads: tuple[LoadRange, ...] = ()
     throttle: tuple[float, ...] = ()
+    neighbour: bool = False
 
 
 class Load(msgspec.Struct, frozen=True):

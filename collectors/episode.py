@@ -52,10 +52,12 @@ class Recorder:
         models: Mapping[str, LoadedModel],
         stopped: Callable[[], bool],
         on_run: Callable[[str, float], None],
+        known: Context,
     ) -> None:
         """Run the episode's models until its time is over or somebody says stop.
 
-        Each model's first run is profiled. `on_run` is told the model and the seconds that a run took.
+        Each model's first run is profiled. `on_run` is told the model and the seconds that a run took;
+        `known` holds context that does not have to be read.
 
         Raises:
             ModelError: a model failed; its `model` says which.
@@ -74,7 +76,7 @@ class Recorder:
                     name = owed.pop() if owed else self._draw(list(models))
                     profiled = name in unseen or self._rng.random() >= UNPROFILED_SHARE
                     unseen.discard(name)
-                    self._run(episode, name, models[name], profiled)
+                    self._run(episode, name, models[name], profiled, known)
                     on_run(name, time.monotonic() - started)
         finally:
             gc.enable()
@@ -119,9 +121,9 @@ class Recorder:
         weights = [self._latency_us.get(name, 1000.0) ** WEIGHT_EXPONENT for name in names]
         return self._rng.choices(names, weights)[0]
 
-    def _run(self, episode: Episode, name: str, model: LoadedModel, profiled: bool) -> None:
+    def _run(self, episode: Episode, name: str, model: LoadedModel, profiled: bool, known: Context) -> None:
         time.sleep(self._rng.choice(PACES_S))
-        context = self._context(episode.processor.core)
+        context = known | self._context(episode.processor.core)
         started_us = self._instruments.clock.now_us()
         core = episode.processor.core
         if core in self._ended_us:

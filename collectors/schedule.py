@@ -105,7 +105,7 @@ def regimes(
     seconds: float | None,
     rng: random.Random,
 ) -> Iterator[Episode]:
-    """Episodes without end: every pair of condition and processor comes once in each shuffled round."""
+    """Episodes without end: every condition comes once on every processor in each shuffled round."""
     pairs = [(condition, processor) for condition in conditions for processor in processors]
     longest_s = LONGEST_EPISODE_S
     if seconds is not None:

@@ -35,7 +35,7 @@ def agent(
     conditions: Annotated[
         str,
         typer.Option(envvar="SOCAST_CONDITIONS", help="Regimes to make, of those in data/conditions.toml."),
-    ] = "s0,s1,s2,s3,s4",
+    ] = "s0,s1,s2,s3,s4,pair",
     seconds: Annotated[
         float | None,
         typer.Option(envvar="SOCAST_SECONDS", min=1, help="Stop after this long; else on Ctrl-C."),

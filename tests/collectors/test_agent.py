@@ -85,7 +85,7 @@ def test_a_session_measures_uploads_and_leaves_nothing_behind(
 def test_what_was_measured_while_the_server_was_away_comes_later(
     server: Loopback, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collectors.agent.DRAIN_S", 0.2)
+    monkeypatch.setattr("collectors.session.DRAIN_S", 0.2)
     server.answer = lambda _: Answer(503)
     counts = run(options(server, models, tmp_path, seconds=1.5))
     waiting = counts["pending"]
@@ -121,6 +121,17 @@ def test_wrong_options_are_clear_errors(
 ) -> None:
     with pytest.raises(CollectorError, match=message):
         run(replace(options(server, models, tmp_path), **changes))
+
+
+def test_pairs_run_beside_another_model_where_there_are_two_processors(
+    server: Loopback, models: Path, tmp_path: Path
+) -> None:
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    processors = tuple(f"cpu:{core}" for core in cores)
+    run(options(server, models, tmp_path, conditions=("pair",), processors=processors))
+    pairs = [run for run in all_runs(server) if run["condition"] == "pair"]
+    assert bool(pairs) == (len(cores) > 1)
+    assert all(run["context"]["neighbour_bytes_per_us"] > 0 for run in pairs)
 
 
 def test_stop_ends_a_session_at_once(

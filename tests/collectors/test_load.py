@@ -113,9 +113,10 @@ def test_a_load_that_cannot_start_is_an_error() -> None:
         pass
 
 
-def test_the_shipped_conditions_are_the_studys_five() -> None:
+def test_the_shipped_conditions_are_the_studys_five_and_pairs() -> None:
     conditions = read_conditions()
-    assert list(conditions) == ["s0", "s1", "s2", "s3", "s4"]
+    assert list(conditions) == ["s0", "s1", "s2", "s3", "s4", "pair"]
+    assert [name for name, condition in conditions.items() if condition.neighbour] == ["pair"]
     kinds = {name: {(load.kind, load.place) for load in c.loads} for name, c in conditions.items()}
     assert kinds["s0"] == set()
     assert kinds["s1"] == {("compute", "same")}
