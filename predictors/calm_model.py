@@ -6,8 +6,11 @@ between the nodes. Both laws are fitted by least squares on relative errors and 
 never measured; networks that were lean on their own measured totals.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from math import exp, log
 from typing import Any
 
@@ -78,6 +81,11 @@ class CalmModel:
     _cache: dict[tuple[int, str, bool], tuple[tuple[Operator, ...], Calm]] = field(
         default_factory=dict, repr=False, compare=False
     )
+
+    @cached_property
+    def reference(self) -> str:
+        """Eight characters that tell this calm profile from others."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:8]
 
     def calm(self, query: RunQuery) -> Calm:
         """Return the calm expectation; constant time once a network's kernel tuple has been met.

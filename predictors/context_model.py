@@ -1,11 +1,15 @@
 """How circumstances stretch a run: boosted trees on log(total / calm), its median and its spread.
 
-The effect is 1 (log 0) at the reference context by construction: calm runs are part of every fit. Median
-and spread are separate fits; the mean and the tails follow from residuals standardised by the spread.
+log(total / calm) = effect(circumstances, state) + offset(network)
+
+The effect is identified by calm runs being part of every fit and by nothing in its input telling networks
+apart; what a network's own runs leave over is its offset, shrunk, and 0 for networks nobody learned from.
+Median and spread are separate fits. Spread, tails and mean come from misses of predictions that were made
+before their runs were learned from (split conformal prediction with normalised residuals: Lei et al. 2018).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,96 +19,125 @@ from predictors.boosted import Boosted
 
 Floats = NDArray[np.float64]
 
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+LEVELS = (0.005, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995)
 """Quantile levels of the standardised residual that are kept."""
 
-_NORMAL = (-1.8, -0.6, 0.0, 0.6, 1.6, 2.4, 5.0)
-_PARAMETERS: Mapping[str, Any] = {
+_NORMAL = (-5.0, -2.2, -0.8, 0.0, 0.8, 1.6, 2.4, 5.0, 6.0)
+_MEDIAN: Mapping[str, Any] = {
+    "objective": "l1",
     "learning_rate": 0.07,
-    "num_leaves": 15,
+    "num_leaves": 31,
     "min_data_in_leaf": 12,
     "feature_fraction": 0.6,
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
     "lambda_l2": 1.0,
 }
-_ROUNDS = 90
+_SPREAD: Mapping[str, Any] = {**_MEDIAN, "objective": "l2", "num_leaves": 12, "min_data_in_leaf": 30}
+_MEDIAN_ROUNDS = 70
 _SPREAD_ROUNDS = 40
 _LEAST_ROWS = 30
-_LEAST_SPREAD = 0.01
+_LEAST_SPREAD = 0.005
+_SHRINK_RUNS = 20.0
+_JUDGED_ROWS = 1_500
+_MOST_LOG = 2.0
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a fit learns from: n rows in time order.
+
+    `rows` (n, >= width); `stretches` (n,) are log(total / calm); `groups` name each row's network and way of
+    timing, empty for rows cut from a longer run; `weights` (n,); `predicted` (n,) the median predicted
+    before the row was learned from, NaN where none was; the last `fresh` rows no fit has met yet.
+    """
+
+    rows: Floats
+    stretches: Floats
+    groups: Sequence[str]
+    weights: Floats
+    predicted: Floats
+    fresh: int
+
+    def __len__(self) -> int:
+        return len(self.stretches)
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Predicted log(total / calm): its median, spread (mean absolute residual) and log of the mean."""
+    """Predicted log(total / calm): its median, spread (typical absolute miss) and log of the mean."""
 
     median: float
     spread: float
     log_mean: float
+
+    def shifted(self, by_log: float) -> "Stretch":
+        """Return the same distribution moved on the log scale."""
+        return Stretch(self.median + by_log, self.spread, self.log_mean + by_log)
 
 
 @dataclass(frozen=True)
 class ContextModel:
     """Median and spread of log(total / calm) given a vector of circumstances.
 
-    `standard` are the quantiles at `LEVELS` of (log(total / calm) - median) / spread, and `smear_log` is the
-    log of the mean of exp of the residual.
+    `standard` are the quantiles at `LEVELS` of miss / spread, `smear` the mean of (exp(miss) - 1) / spread.
     """
 
     width: int
     median: Boosted | None = None
     spread: Boosted | None = None
+    offsets: Mapping[str, float] = field(default_factory=dict)
     default_spread: float = 0.25
     standard: tuple[float, ...] = _NORMAL
-    smear_log: float = 0.0
+    smear: float = 0.0
 
     @classmethod
-    def fit(
-        cls, rows: Floats, stretches: Floats, width: int, weights: Floats | None = None
-    ) -> "ContextModel":
-        """Fit on rows of shape (n, >= width), of which the first `width` columns are used, in time order."""
-        if len(rows) < _LEAST_ROWS:
+    def fit(cls, lesson: Lesson, width: int, offsets: Mapping[str, float] | None = None) -> "ContextModel":
+        """Fit the first `width` columns; `offsets` are those already known, refined by the newest misses."""
+        if len(lesson) < _LEAST_ROWS:
             return cls(width)
-        rows = np.ascontiguousarray(rows[:, :width])
+        rows = np.ascontiguousarray(lesson.rows[:, :width])
+        refined = _offsets(lesson, offsets or {})
+        shifts = np.array([refined.get(group, 0.0) for group in lesson.groups])
         median = Boosted.fit(
-            rows, stretches, rounds=_ROUNDS, parameters={**_PARAMETERS, "objective": "l1"}, weights=weights
-        )
-        # The last quarter, predicted by a model that has not met it, tells how far a prediction misses.
-        cut = len(rows) * 3 // 4
-        early = Boosted.fit(
-            rows[:cut],
-            stretches[:cut],
-            rounds=_ROUNDS,
-            parameters={**_PARAMETERS, "objective": "l1"},
-            weights=None if weights is None else weights[:cut],
-        )
-        misses = np.abs(stretches - early.predict(rows))
-        misses[:cut] *= max(np.median(misses[cut:]) / max(np.median(misses[:cut]), 1e-6), 1.0)
-        spread = Boosted.fit(
             rows,
-            np.log(np.maximum(misses, _LEAST_SPREAD)),
-            rounds=_SPREAD_ROUNDS,
-            parameters={**_PARAMETERS, "objective": "l2"},
+            lesson.stretches - shifts,
+            rounds=_MEDIAN_ROUNDS,
+            parameters=_MEDIAN,
+            weights=lesson.weights,
         )
-        residuals = stretches[cut:] - early.predict(rows[cut:])
-        standard = residuals / np.exp(spread.predict(rows[cut:]))
+        judged = np.flatnonzero(np.isfinite(lesson.predicted))[-_JUDGED_ROWS:]
+        if len(judged) < _LEAST_ROWS:
+            misses = lesson.stretches - shifts - median.predict(rows)
+            return cls(width, median, None, refined, max(float(np.abs(misses).mean()), _LEAST_SPREAD))
+        misses = lesson.stretches[judged] - lesson.predicted[judged]
+        spread = Boosted.fit(
+            rows[judged],
+            np.log(np.maximum(np.abs(misses), _LEAST_SPREAD)),
+            rounds=_SPREAD_ROUNDS,
+            parameters=_SPREAD,
+        )
+        scale = np.exp(spread.predict(rows[judged]))
         return cls(
             width,
             median,
             spread,
-            float(misses.mean()),
-            tuple(np.quantile(standard, LEVELS).tolist()),
-            float(np.log(np.mean(np.exp(np.clip(residuals, -2.0, 2.0))))),
+            refined,
+            float(np.abs(misses).mean()),
+            tuple(np.quantile(misses / scale, LEVELS).tolist()),
+            float(np.mean(np.expm1(np.clip(misses, -_MOST_LOG, _MOST_LOG))) / np.mean(scale)),
         )
 
-    def predict(self, row: Floats) -> Stretch:
-        """Return the distribution for one row of shape (>= width,)."""
-        if self.median is None or self.spread is None:
-            return Stretch(0.0, self.default_spread, self.smear_log)
+    def predict(self, row: Floats, group: str = "") -> Stretch:
+        """Return the distribution for one row of shape (>= width,) of a network in `group`."""
+        if self.median is None:
+            return Stretch(0.0, self.default_spread, 0.0)
         one = row[None, : self.width]
-        median = float(self.median.predict(one)[0])
-        spread = max(float(np.exp(self.spread.predict(one)[0])), _LEAST_SPREAD)
-        return Stretch(median, spread, median + self.smear_log)
+        median = float(self.median.predict(one)[0]) + self.offsets.get(group, 0.0)
+        spread = self.default_spread
+        if self.spread is not None:
+            spread = max(float(np.exp(self.spread.predict(one)[0])), _LEAST_SPREAD)
+        return Stretch(median, spread, median + float(np.log1p(max(self.smear * spread, -0.5))))
 
     def to_json(self) -> dict[str, Any]:
         """Return the model as plain data."""
@@ -112,9 +145,10 @@ class ContextModel:
             "width": self.width,
             "median": None if self.median is None else self.median.text,
             "spread": None if self.spread is None else self.spread.text,
+            "offsets": dict(self.offsets),
             "default_spread": self.default_spread,
             "standard": list(self.standard),
-            "smear_log": self.smear_log,
+            "smear": self.smear,
         }
 
     @classmethod
@@ -124,7 +158,22 @@ class ContextModel:
             data["width"],
             None if data["median"] is None else Boosted(data["median"]),
             None if data["spread"] is None else Boosted(data["spread"]),
+            data["offsets"],
             data["default_spread"],
             tuple(data["standard"]),
-            data["smear_log"],
+            data["smear"],
         )
+
+
+def _offsets(lesson: Lesson, known: Mapping[str, float]) -> dict[str, float]:
+    """Return each network's offset, moved by the median miss of its fresh rows, less the fewer they are."""
+    misses: dict[str, list[float]] = {}
+    for place in range(len(lesson) - lesson.fresh, len(lesson)):
+        group, miss = lesson.groups[place], float(lesson.stretches[place] - lesson.predicted[place])
+        if group and np.isfinite(miss):
+            misses.setdefault(group, []).append(miss)
+    refined = dict(known)
+    for group, values in sorted(misses.items()):
+        share = len(values) / (len(values) + _SHRINK_RUNS)
+        refined[group] = round(known.get(group, 0.0) + share * float(np.median(values)), 5)
+    return refined

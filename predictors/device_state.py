@@ -5,39 +5,53 @@ immutable: absorbing returns a new state.
 """
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
-from math import exp
+from dataclasses import dataclass, replace
+from math import exp, log
+from typing import Any
 
-from predictors.run import Run
+from predictors.run import Context, Run
 
-RECENT = 6
-"""How many newest residuals are kept one by one."""
+RECENT = 12
+"""How many newest runs are kept one by one."""
 
 RATES = (0.5, 0.15, 0.03)
 """Weights of the newest run in the fast, middle and slow moving averages."""
 
 FORGET_AFTER_US = 5_000_000.0
-"""A silent device forgets: an average counts exp(-silence / this) of itself."""
+"""A silent device forgets: its slowdown counts exp(-silence / this) of itself."""
 
-_MODELS = 12
+CONTEXT = ("cpu_utilization", "cpu_pressure", "run_queue")
+"""Context fields that are remembered with each recent run, so that a jump shows."""
+
+_MODELS = 6
+_WIDEN_RATE = 0.04
+_MOST_WIDEN = 1.5
+_MISS_SHARE = 0.1
+_MOST_RESIDUAL = 9.0
+_MOST_MISS = 2.0
+_MISS_VARIANCE = 0.15**2
+_MOST_GAIN = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """One absorbed run: when it ended, its log calm length, its residual log(total / calm)."""
+    """One absorbed run: end, log calm length, residual log(total / calm), `CONTEXT` (None: missing)."""
 
     ended_at_us: int
     log_calm_us: float
     residual: float
+    context: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
     """Moving averages and the newest residuals of one (device, processor).
 
-    `averages` holds one moving average of log(total / calm) for each of `RATES`; `models` the newest
-    (residual, run number) of networks that the version in use has learned from, by a short digest;
-    `scale_log` widens or narrows the intervals (adaptive conformal inference).
+    `averages` holds one moving average of log(total / calm) for each of `RATES`; `recent` the newest runs,
+    oldest first; `models` the newest (short digest, residual, run number) of networks that the version in
+    use has learned from; `widen_log` widens or narrows intervals (adaptive conformal inference);
+    `reference` tells which calm profile the residuals are relative to (empty before the first run);
+    `miss_log` is how far the runtime model has lately been off, of zero mean while it is right.
     """
 
     runs: int = 0
@@ -45,39 +59,58 @@ class DeviceState:
     averages: tuple[float, ...] = (0.0,) * len(RATES)
     recent: tuple[Recent, ...] = ()
     models: tuple[tuple[str, float, int], ...] = ()
-    scale_log: float = 0.0
+    widen_log: float = 0.0
+    reference: str = ""
+    miss_log: float = 0.0
 
     @classmethod
     def initial(cls) -> "DeviceState":
         """Return the state of a device that has sent nothing yet: no slowdown is known."""
         return cls()
 
-    def absorb(self, run: Run, log_calm_us: float, residual: float, *, known: bool) -> "DeviceState":
+    def absorb(
+        self, run: Run, log_calm_us: float, residual: float, *, known: bool, reference: str
+    ) -> "DeviceState":
         """Return the state after one more run; `residual` is log(total / calm)."""
+        residual = round(min(max(residual, -_MOST_RESIDUAL), _MOST_RESIDUAL), 4)
         ended = max(run.ended_at_us, self.updated_at_us)
-        weight = self.memory(run.query.started_at_us)
         averages = tuple(
-            (1.0 - rate) * weight * old + rate * residual if self.runs else residual * max(rate, 0.5)
+            round((1.0 - rate) * old + rate * residual, 5) if self.runs else residual
             for rate, old in zip(RATES, self.averages, strict=True)
         )
         models = self.models
         if known:
             short = short_name(run.query.model)
-            models = (*(m for m in models if m[0] != short), (short, round(residual, 4), self.runs))[
-                -_MODELS:
-            ]
-        newest = Recent(ended, round(log_calm_us, 4), round(residual, 4))
+            models = (*(item for item in models if item[0] != short), (short, residual, self.runs))[-_MODELS:]
+        newest = Recent(ended, round(log_calm_us, 4), residual, _context(run.query.context))
+        recent = (*self.recent, newest)[-RECENT:]
         return replace(
             self,
             runs=self.runs + 1,
             updated_at_us=ended,
-            averages=tuple(round(value, 5) for value in averages),
-            recent=(*self.recent, newest)[-RECENT:],
+            averages=averages,
+            recent=recent,
             models=models,
+            reference=reference,
         )
 
+    def correct(self, miss_log: float, spread: float) -> "DeviceState":
+        """Return the state after the runtime model missed by `miss_log` where `spread` was to be expected.
+
+        A scalar Kalman step with a bounded gain: a miss among short, noisy runs says little, and a single
+        outlier never moves it far.
+        """
+        gain = min(_MISS_VARIANCE / (_MISS_VARIANCE + spread**2), _MOST_GAIN)
+        miss = min(max(miss_log, -_MOST_MISS), _MOST_MISS)
+        return replace(self, miss_log=round(self.miss_log + gain * (miss - self.miss_log), 5))
+
+    def adapt(self, *, inside: bool) -> "DeviceState":
+        """Return the state after learning whether a 90 % interval held (Gibbs & Candès 2021, 2106.00170)."""
+        step = _WIDEN_RATE * (-_MISS_SHARE if inside else 1.0 - _MISS_SHARE)
+        return replace(self, widen_log=round(min(max(self.widen_log + step, -_MOST_WIDEN), _MOST_WIDEN), 5))
+
     def memory(self, at_us: int) -> float:
-        """Return the share (0 to 1) of the averages that still counts; a clock gone back counts 1."""
+        """Return the share (0 to 1) of the slowdown that still counts; a clock gone back counts 1."""
         return exp(-max(at_us - self.updated_at_us, 0) / FORGET_AFTER_US)
 
     def slowdown_log(self, at_us: int) -> float:
@@ -85,21 +118,54 @@ class DeviceState:
         return self.averages[0] * self.memory(at_us)
 
     def to_json(self) -> str:
-        """Return the state as compact JSON."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        """Return the state as compact JSON; the recent runs as one flat list, ends relative to the newest."""
+        flat: list[float | None] = []
+        for item in self.recent:
+            end = item.ended_at_us - self.updated_at_us
+            flat += [end, item.log_calm_us, item.residual, *item.context]
+        data = {
+            "n": self.runs,
+            "at": self.updated_at_us,
+            "avg": self.averages,
+            "recent": flat,
+            "models": self.models,
+            "widen": self.widen_log,
+            "ref": self.reference,
+            "miss": self.miss_log,
+        }
+        return json.dumps(data, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "DeviceState":
-        """Rebuild a state; fields that an older writer did not know take their defaults."""
-        data = json.loads(text)
-        known = {field.name for field in fields(cls)}
-        values = {name: value for name, value in data.items() if name in known}
-        values["averages"] = tuple(values.get("averages", (0.0,) * len(RATES)))
-        values["recent"] = tuple(Recent(**item) for item in values.get("recent", ()))
-        values["models"] = tuple((str(m), float(r), int(n)) for m, r, n in values.get("models", ()))
-        return cls(**values)
+        """Rebuild a state; text that another layout wrote gives the initial state."""
+        data: dict[str, Any] = json.loads(text)
+        if set(data) != {"n", "at", "avg", "recent", "models", "widen", "ref", "miss"}:
+            return cls.initial()
+        width = 3 + len(CONTEXT)
+        flat, at = data["recent"], data["at"]
+        recent = tuple(
+            Recent(at + flat[i], flat[i + 1], flat[i + 2], tuple(flat[i + 3 : i + width]))
+            for i in range(0, len(flat), width)
+        )
+        models = tuple((str(m), float(r), int(n)) for m, r, n in data["models"])
+        return cls(
+            data["n"], at, tuple(data["avg"]), recent, models, data["widen"], data["ref"], data["miss"]
+        )
 
 
 def short_name(model: str) -> str:
     """Return eight characters that stand for a model's digest or name."""
     return model.removeprefix("sha256:")[:8]
+
+
+def _context(context: Context) -> tuple[float | None, ...]:
+    values = (context.get(name) for name in CONTEXT)
+    return tuple(None if value is None else round(min(max(value, -1e6), 1e6), 3) for value in values)
+
+
+def ratio_of_sums_log(items: tuple[Recent, ...], weights: list[float]) -> float:
+    """Return log(sum of totals / sum of calm lengths) of weighted runs: long ones tell the most."""
+    calm = [weight * exp(item.log_calm_us) for item, weight in zip(items, weights, strict=True)]
+    total = sum(length * exp(item.residual) for item, length in zip(items, calm, strict=True))
+    length = sum(calm)
+    return log(total / length) if total > 0.0 and length > 1e-3 else float("nan")

@@ -17,11 +17,13 @@ from dataclasses import dataclass, field, replace
 from math import log
 from typing import Any
 
-from predictors.device_state import DeviceState
-from predictors.forecast import RunForecast, Rung
+from predictors.calm_gathering import TRACE, CalmGathering
+from predictors.device_state import RECENT, DeviceState
+from predictors.forecast import LatencyForecast, RunForecast, Rung
 from predictors.graph import Operator
-from predictors.learning import KeyLearner, Row, Schedule
+from predictors.learning import KeyLearner, Published, Schedule
 from predictors.operator_model import FLOOR_US
+from predictors.rows import rows_of
 from predictors.run import PredictorKey, Run, RunQuery
 from predictors.version import ALL_RUNGS, PredictorVersion
 
@@ -29,6 +31,7 @@ Publish = Callable[[PredictorVersion, str, dict[str, Any]], None]
 Place = tuple[str, PredictorKey]
 
 _REMEMBERED_IDS = 100_000
+_LEAST_PROFILE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class Scored:
     """A run with what was forecast for it before anything could be learned from it.
 
     `query` is the run's query with its kernels filled in where they were known; `predictor` the digest of
-    the version that forecast.
+    the version that forecast; `learned` whether that version had learned from any run, or was the physical
+    prior alone.
     """
 
     run: Run
@@ -44,6 +48,7 @@ class Scored:
     forecasts: Mapping[Rung, RunForecast]
     predictor: str
     unseen: bool
+    learned: bool
 
 
 @dataclass(order=True)
@@ -51,7 +56,8 @@ class _Pending:
     ready_at_us: float
     number: int
     run: Run = field(compare=False)
-    state_before: DeviceState = field(compare=False)
+    before: DeviceState = field(compare=False)
+    forecast: LatencyForecast = field(compare=False)
 
 
 class TestThenTrain:
@@ -83,7 +89,7 @@ class TestThenTrain:
         self._states: dict[Place, DeviceState] = {}
         self._kernels: dict[tuple[PredictorKey, str], tuple[Operator, ...]] = {}
         self._pending: list[_Pending] = []
-        self._early: dict[PredictorKey, list[Run]] = defaultdict(list)
+        self._freezes_by_itself = True
         self._ids: dict[str, None] = {}
         self._count = 0
 
@@ -103,20 +109,25 @@ class TestThenTrain:
             if run.query.model not in self._unseen:
                 by_key[run.query.key].append(run)
         for key, own in by_key.items():
-            self._learner(key).fit_calm(own, self._kernels_of(key))
-        self._stream(runs)
-        self._publish_all(by_key, "calibration")
+            self._learner(key).profile(own, self._kernels_of(key), TRACE, final=True)
+        self._stream(runs, calm=True)
+        for key in by_key:
+            self._refit(key, "calibration")
 
     def warm_up(self, runs: Sequence[Run]) -> None:
         """Learn from an older stretch with changing conditions and freeze the comparison rungs on it."""
+        self._freezes_by_itself = False
         self._stream(runs)
-        for learner in self._learners.values():
-            learner.freeze()
-        self._publish_all({run.query.key: None for run in runs}, "history")
+        self._freezes_by_itself = True
+        for key in {run.query.key: None for run in runs}:
+            self._learner(key).freeze()
+            self._refit(key, "history")
 
     def resume(self, runs: Sequence[Run]) -> None:
-        """After a restart: absorb recent runs into states and rows without predicting or publishing."""
+        """After a restart: take recent runs into states and rows again, publishing nothing on the way."""
+        publish, self._on_publish = self._on_publish, None
         self._stream(runs)
+        self._on_publish = publish
 
     def step(self, run: Run) -> Scored:
         """Predict a run by every rung, then queue it for learning; a run seen before is not learned twice."""
@@ -126,12 +137,18 @@ class TestThenTrain:
         version = self._learner(query.key).version
         forecasts = version.forecast(query, state, self._rungs)
         if self._is_new(run.run_id):
-            self._queue(replace(run, query=query), state)
-        return Scored(run, query, forecasts, version.digest, query.model in self._unseen)
+            self._queue(replace(run, query=query), state, forecasts)
+        unseen = query.model in self._unseen
+        return Scored(run, query, forecasts, version.digest, unseen, version.trained_runs > 0)
 
     def flush(self) -> None:
         """Learn from everything still waiting for its feedback."""
         self._catch_up(float("inf"))
+
+    def quarantined(self) -> dict[PredictorKey, tuple[str, ...]]:
+        """Return by key the devices that no version learns from: they stand apart from their peers."""
+        found = {key: learner.reputation.quarantined() for key, learner in self._learners.items()}
+        return {key: devices for key, devices in found.items() if devices}
 
     def resolve(self, query: RunQuery) -> RunQuery:
         """Fill in the kernels of a run that lists none from earlier finished runs of its model."""
@@ -160,63 +177,116 @@ class TestThenTrain:
             self._ids.pop(next(iter(self._ids)))
         return True
 
-    def _queue(self, run: Run, state: DeviceState) -> None:
+    def _queue(self, run: Run, state: DeviceState, forecasts: Mapping[Rung, RunForecast]) -> None:
         self._count += 1
-        heapq.heappush(self._pending, _Pending(run.ended_at_us + self._delay_us, self._count, run, state))
+        runtime = forecasts.get(Rung.RUNTIME)
+        if runtime is None:
+            version = self._learner(run.query.key).version
+            runtime = version.forecast(run.query, state, (Rung.RUNTIME,))[Rung.RUNTIME]
+        ready = run.ended_at_us + self._delay_us
+        heapq.heappush(self._pending, _Pending(ready, self._count, run, state, runtime.total))
 
-    def _catch_up(self, now_us: float) -> None:
+    def _catch_up(self, now_us: float, *, calm: bool = False) -> None:
         while self._pending and self._pending[0].ready_at_us <= now_us:
-            done = heapq.heappop(self._pending)
-            self._absorb(done.run, done.state_before)
+            self._absorb(heapq.heappop(self._pending), calm=calm)
 
-    def _stream(self, runs: Iterable[Run]) -> None:
-        """Learn from runs in order without predicting them."""
+    def _stream(self, runs: Iterable[Run], *, calm: bool = False) -> None:
+        """Learn from runs in order; what they are predicted to take only serves the fits."""
         for run in runs:
-            self._catch_up(run.query.started_at_us)
+            self._catch_up(run.query.started_at_us, calm=calm)
             if self._is_new(run.run_id):
                 query = self.resolve(run.query)
-                self._queue(replace(run, query=query), self.state(query.device_id, query.key))
-        self.flush()
+                self._queue(replace(run, query=query), self.state(query.device_id, query.key), {})
+        self._catch_up(float("inf"), calm=calm)
 
-    def _absorb(self, run: Run, before: DeviceState) -> None:
+    def _absorb(self, done: _Pending, *, calm: bool) -> None:
         """Let a finished run move the fast state and, unless unseen, the slow learner."""
-        query = run.query
+        run, key = done.run, done.run.query.key
         self._note_kernels(run)
-        learner = self._learner(query.key)
-        version = learner.version
-        place = (query.device_id, query.key)
-        self._states[place] = version.absorb(self.state(*place), run)
-        if query.model in self._unseen:
+        learner = self._learner(key)
+        seen = run.query.model not in self._unseen
+        gathering = learner.gathering
+        if gathering is not None and seen and gathering.add(run):
+            self._finish_gathering(learner)
+            gathering = None
+        self._move_state(learner, done)
+        if not seen:
             return
-        if not learner.calm_frozen:
-            self._gather(run, learner)
+        if gathering is None:
+            self._learn(learner, done, calm=calm)
+        else:
+            self._gathered(learner, gathering)
+
+    def _move_state(self, learner: KeyLearner, done: _Pending) -> None:
+        place = (done.run.query.device_id, done.run.query.key)
+        state = learner.version.absorb(self.state(*place), done.run)
+        inside = done.forecast.low_us <= done.run.total_us <= done.forecast.high_us
+        self._states[place] = state.adapt(inside=inside)
+
+    def _learn(self, learner: KeyLearner, done: _Pending, *, calm: bool) -> None:
+        run, version = done.run, learner.version
+        expected = version.calm.calm(run.query)
+        learner.reputation.note(run.query.device_id, log(max(run.total_us, FLOOR_US)) - expected.log_total_us)
+        if not learner.reputation.trusted(run.query.device_id):
             return
-        calm = version.calm.calm(query)
-        stretch = log(max(run.total_us, FLOOR_US)) - calm.log_total_us
-        state_log = before.slowdown_log(query.started_at_us)
-        learner.learn(Row(version.features(query, before), stretch, state_log, query.condition))
-        if learner.due:
-            self._publish(learner.refit(), "enough new runs")
+        predicted = log(done.forecast.p50_us) - expected.log_total_us
+        learner.learn(rows_of(version, run, done.before, predicted, done.number), calm=calm)
+        if self._freezes_by_itself and learner.comparisons_due:
+            learner.freeze()
+            self._refit(version.key, "comparisons frozen")
+        elif (reason := learner.due) is not None:
+            self._refit(version.key, reason)
 
-    def _gather(self, run: Run, learner: KeyLearner) -> None:
-        early = self._early[run.query.key]
-        early.append(run)
-        if len(early) < self._schedule.offline_runs:
+    def _gathered(self, learner: KeyLearner, gathering: CalmGathering) -> None:
+        """Go on gathering a calm profile; until it is complete, serve what there is at each doubling."""
+        count = len(gathering.runs)
+        if gathering.complete:
+            self._finish_gathering(learner)
+        elif count >= _LEAST_PROFILE and count & (count - 1) == 0:
+            self._profile(learner, gathering, final=False)
+            self._publish(Published(learner.version, "first runs", _calm_metrics(learner.version)))
+
+    def _finish_gathering(self, learner: KeyLearner) -> None:
+        """Freeze the calm profile and learn the gathered runs anew, relative to it."""
+        gathering = learner.gathering
+        if gathering is None:
             return
-        del self._early[run.query.key]
-        learner.fit_calm(early, self._kernels_of(run.query.key))
-        for other in early:
-            place = (other.query.device_id, other.query.key)
-            self._states.pop(place, None)
-        for other in early:
-            self._absorb(other, self.state(other.query.device_id, other.query.key))
-        learner.freeze()
-        self._publish(learner.refit(), "first runs")
+        self._profile(learner, gathering, final=True)
+        calm_ids = {run.run_id for run in gathering.calm_runs()}
+        for run in gathering.runs:
+            place = (run.query.device_id, run.query.key)
+            before = self.state(*place)
+            forecast = learner.version.forecast(run.query, before, (Rung.RUNTIME,))[Rung.RUNTIME].total
+            self._count += 1
+            done = _Pending(run.ended_at_us, self._count, run, before, forecast)
+            self._move_state(learner, done)
+            self._learn(learner, done, calm=run.run_id in calm_ids)
+        self._refit(learner.version.key, "calm profile")
 
-    def _publish_all(self, keys: Iterable[PredictorKey], reason: str) -> None:
-        for key in keys:
-            self._publish(self._learner(key).refit(), reason)
+    def _profile(self, learner: KeyLearner, gathering: CalmGathering, *, final: bool) -> None:
+        key = learner.version.key
+        learner.profile(gathering.calm_runs(), self._kernels_of(key), gathering.source, final=final)
+        devices = dict.fromkeys(run.query.device_id for run in gathering.runs)
+        for device_id in devices:
+            self._states.pop((device_id, key), None)
+        if not final:
+            for run in gathering.runs[-RECENT:]:
+                place = (run.query.device_id, key)
+                self._states[place] = learner.version.absorb(self.state(*place), run)
 
-    def _publish(self, version: PredictorVersion, reason: str) -> None:
+    def _refit(self, key: PredictorKey, reason: str) -> None:
+        published = self._learner(key).refit(reason)
+        if published is not None:
+            self._publish(published)
+
+    def _publish(self, published: Published) -> None:
         if self._on_publish is not None:
-            self._on_publish(version, reason, {"trained_runs": version.trained_runs})
+            self._on_publish(published.version, published.reason, published.metrics)
+
+
+def _calm_metrics(version: PredictorVersion) -> dict[str, Any]:
+    return {
+        "trained_runs": version.trained_runs,
+        "calm_source": version.calm_source,
+        "calm_runs": version.calm_runs,
+    }

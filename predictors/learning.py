@@ -1,107 +1,219 @@
 """The slow clock of one predictor key: gathers rows, freezes the comparisons, refits the runtime model."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.buffer import Row, StratifiedBuffer
 from predictors.calm_fit import fit_calm
+from predictors.calm_gathering import CalmGathering
 from predictors.context_features import FROZEN_NAMES, NAMES, calm_levels
-from predictors.context_model import LEVELS, ContextModel
+from predictors.context_model import LEVELS, ContextModel, Lesson
+from predictors.drift import DriftDetector, ResidualDrift
 from predictors.forecast import Rung
 from predictors.graph import Operator
+from predictors.quarantine import Reputation, honest_runs
 from predictors.run import Run
 from predictors.version import PredictorVersion, Spread
 
 Floats = NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One learned run: its vector as it was before it started, what came out, and its label for reports."""
-
-    features: Floats
-    stretch: float
-    state_log: float
-    condition: str | None
+ENOUGH = "enough new runs"
+DRIFT = "drift"
+_GAIN_ROWS = 1_000
+_GAIN_PRIOR = 1.0
+_THIN_ROWS = 1_500
+_STATELESS_EVERY = 12
+"""Every so many runs are also learned as if nothing were known of the device, which is true of new ones."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """When and on how much the slow clock works."""
+    """When and on how much the slow clock works, in runs.
 
-    refit_every_runs: int = 120
-    buffer_runs: int = 6_000
+    Refits come after a `growth` of what was learned, but no sooner than `least_new_runs` and no later than
+    `most_new_runs`. Without a calibration the first `offline_runs` give the calm profile, of each network
+    the `quiet_share` that its context calls quietest. The frozen rungs are fitted once, after
+    `frozen_after_runs`.
+    """
+
+    growth: float = 0.25
+    least_new_runs: int = 10
+    most_new_runs: int = 300
+    buffer_runs: int = 20_000
     offline_runs: int = 60
+    quiet_share: float = 0.5
+    frozen_after_runs: int = 200
+
+
+@dataclass(frozen=True)
+class Published:
+    """A new version, why it was made, and how well it did on runs held back."""
+
+    version: PredictorVersion
+    reason: str
+    metrics: dict[str, Any] = field(default_factory=dict)
 
 
 class KeyLearner:
-    """Learns one key; `version` is always the newest published one."""
+    """Learns one key; `version` is always the newest good one."""
 
-    def __init__(self, version: PredictorVersion, schedule: Schedule) -> None:
+    def __init__(
+        self, version: PredictorVersion, schedule: Schedule, detector: DriftDetector | None = None
+    ) -> None:
         self.version = version
+        self.reputation = Reputation()
         self._schedule = schedule
-        self._rows: deque[Row] = deque(maxlen=schedule.buffer_runs)
-        self._since_refit = 0
-        self.calm_frozen = version.trained_runs > 0
+        self._rows = StratifiedBuffer(schedule.buffer_runs)
+        self._detector = detector or ResidualDrift()
+        self._drifted = False
+        self._new = 0
+        self._numbers = 0
+        self._fitted = 0
+        self._live = 0
+        calm_known = version.trained_runs > 0 and version.calm_final
+        self.gathering = None if calm_known else CalmGathering(schedule.offline_runs, schedule.quiet_share)
 
-    def fit_calm(self, runs: Sequence[Run], kernels: Mapping[str, tuple[Operator, ...]]) -> None:
-        """Fit the calm rung on calm runs and freeze it."""
+    def profile(
+        self, runs: Sequence[Run], kernels: Mapping[str, tuple[Operator, ...]], source: str, *, final: bool
+    ) -> None:
+        """Fit the calm rung on calm runs; a final one is frozen."""
+        honest = honest_runs(runs)
         self.version = replace(
             self.version,
-            calm=fit_calm(runs, kernels),
-            levels=calm_levels(runs),
-            trained_runs=len(runs),
+            calm=fit_calm(honest, kernels),
+            levels=calm_levels(honest),
+            calm_source=source,
+            calm_runs=len(honest),
+            calm_final=final,
+            trained_runs=len(honest),
         )
-        self.calm_frozen = True
+        if final:
+            self.gathering = None
 
-    def learn(self, row: Row) -> None:
-        """Take one finished run in; constant time."""
-        self._rows.append(row)
-        self._since_refit += 1
+    def learn(self, rows: Sequence[Row], *, calm: bool) -> None:
+        """Take the rows of one finished run in: the run itself first, then stretches cut from it."""
+        for row in rows:
+            self._rows.add(replace(row, number=self._numbers))
+            self._numbers += 1
+        self._new += 1
+        if not calm:
+            self._live += 1
+        miss = rows[0].stretch - rows[0].predicted
+        if isfinite(miss) and self._detector.update(abs(miss)):
+            self._drifted = True
 
     @property
-    def due(self) -> bool:
-        """Whether enough is new for a refit."""
-        return self._since_refit >= self._schedule.refit_every_runs
+    def due(self) -> str | None:
+        """Why a refit is due, None while it is not."""
+        schedule = self._schedule
+        if self._drifted and self._new >= schedule.least_new_runs:
+            return DRIFT
+        wanted = min(max(schedule.growth * self._live, schedule.least_new_runs), schedule.most_new_runs)
+        return ENOUGH if self._live and self._new >= wanted else None
+
+    @property
+    def comparisons_due(self) -> bool:
+        """Whether the frozen rungs should be fitted now: enough was seen and they never were."""
+        return not self.version.comparisons_final and self._live >= self._schedule.frozen_after_runs
 
     def freeze(self) -> None:
-        """Fit the rungs that context may inform but later runs may not: what the gathered rows teach."""
-        rows, stretches = self._matrix()
-        shifts: dict[str, list[float]] = {}
-        for row in self._rows:
-            shifts.setdefault(row.condition or "", []).append(row.stretch)
-        conditions = {name: float(np.median(values)) for name, values in sorted(shifts.items())}
-        per_condition = stretches - np.array([conditions[row.condition or ""] for row in self._rows])
-        state_only = stretches - np.array([row.state_log for row in self._rows])
+        """Fit the rungs that earlier conditions may inform but later runs may not."""
+        rows = [row for row in self._rows if row.group]
+        stretches = np.array([row.stretch for row in rows])
+        by_label: dict[str, list[float]] = {}
+        for row in rows:
+            by_label.setdefault(row.condition or "", []).append(row.stretch)
+        conditions = {name: float(np.median(values)) for name, values in sorted(by_label.items())}
+        labels = np.array([conditions[row.condition or ""] for row in rows])
         self.version = replace(
             self.version,
             condition_log=conditions,
-            context_frozen=ContextModel.fit(rows, stretches, len(FROZEN_NAMES)),
+            context_frozen=ContextModel.fit(self._lesson(list(self._rows)), len(FROZEN_NAMES)),
             spreads={
                 Rung.CALM: _spread(stretches),
-                Rung.PER_CONDITION: _spread(per_condition),
-                Rung.STATE_ONLY: _spread(state_only),
+                Rung.PER_CONDITION: _spread(stretches - labels),
+                Rung.STATE_ONLY: _spread(stretches - np.array([row.state_log for row in rows])),
             },
+            comparisons_final=True,
         )
 
-    def refit(self) -> PredictorVersion:
-        """Fit the runtime model anew on the gathered rows and return the new version."""
-        rows, stretches = self._matrix()
-        self._since_refit = 0
-        self.version = replace(
+    def refit(self, reason: str) -> Published | None:
+        """Fit the runtime model anew; return the version if it is not worse on the newest held-back runs."""
+        rows = list(self._rows)
+        held = [place for place, row in enumerate(rows) if row.group][-_held_back(self._new) :]
+        cut = held[0] if held and len(rows) - held[0] < len(rows) // 4 else len(rows)
+        runtime = ContextModel.fit(self._lesson(rows[:cut]), len(NAMES), self.version.runtime.offsets)
+        candidate = replace(
             self.version,
-            runtime=ContextModel.fit(rows, stretches, len(NAMES)),
-            trained_runs=self.version.trained_runs + len(rows),
+            runtime=runtime,
+            correction_gain=_correction_gain(rows),
+            trust=min(self._live / self._schedule.frozen_after_runs, 1.0),
+            trained_runs=self.version.calm_runs + self._live,
         )
-        return self.version
+        metrics = self._judge(candidate, [row for row in rows[cut:] if row.group])
+        self._new, self._fitted, self._drifted = 0, self._numbers, False
+        metrics |= {"calm_source": candidate.calm_source, "calm_runs": candidate.calm_runs}
+        self._new, self._fitted, self._drifted = 0, self._numbers, False
+        if metrics.get("held_back_error", 0.0) > 1.1 * metrics.get("serving_error", 0.0) + 0.01:
+            return None
+        if cut < len(rows) < _THIN_ROWS:
+            # Nothing is fresh any more, so the offsets stay as they were just refined.
+            runtime = ContextModel.fit(self._lesson(rows), len(NAMES), candidate.runtime.offsets)
+            candidate = replace(candidate, runtime=runtime)
+        self.version = candidate
+        return Published(candidate, reason, {"trained_runs": candidate.trained_runs, **metrics})
 
-    def _matrix(self) -> tuple[Floats, Floats]:
-        if not self._rows:
-            return np.empty((0, len(NAMES))), np.empty(0)
-        return np.stack([row.features for row in self._rows]), np.array([row.stretch for row in self._rows])
+    def _judge(self, candidate: PredictorVersion, held: Sequence[Row]) -> dict[str, Any]:
+        """Compare a candidate with what was predicted at the time, on runs that neither had learned from."""
+        judged = [row for row in held if isfinite(row.predicted)]
+        if len(judged) < 8:
+            return {}
+        stretches = np.array([row.stretch for row in judged])
+        served = np.array([row.predicted for row in judged])
+        ours = np.array(
+            [candidate.runtime_stretch(row.features, row.group, row.state_log).median for row in judged]
+        )
+        return {
+            "held_back_runs": len(judged),
+            "held_back_error": float(np.abs(stretches - ours).mean()),
+            "serving_error": float(np.abs(stretches - served).mean()),
+        }
+
+    def _lesson(self, rows: Sequence[Row]) -> Lesson:
+        if not rows:
+            return Lesson(np.empty((0, len(NAMES))), np.empty(0), [], np.empty(0), np.empty(0), 0)
+        stateless = [row for row in rows if row.group and row.number % _STATELESS_EVERY == 0]
+        everything = [*stateless, *rows]
+        features = np.stack([row.features for row in everything])
+        features[: len(stateless), len(FROZEN_NAMES) :] = np.nan
+        predicted = np.array([row.predicted for row in everything])
+        predicted[: len(stateless)] = np.nan
+        return Lesson(
+            features,
+            np.array([row.stretch for row in everything]),
+            [row.group for row in everything],
+            np.array([row.weight for row in everything]),
+            predicted,
+            sum(row.number >= self._fitted for row in rows),
+        )
+
+
+def _held_back(new_runs: int) -> int:
+    return min(max(new_runs // 4, 1), 32)
+
+
+def _correction_gain(rows: Sequence[Row]) -> float:
+    """Return how much of the state's recent misses later runs showed: least squares, half of it assumed."""
+    newest = [row for row in rows if row.group and isfinite(row.uncorrected)][-_GAIN_ROWS:]
+    states = np.clip([row.miss_log for row in newest], -1.0, 1.0)
+    misses = np.clip([row.stretch - row.uncorrected for row in newest], -1.0, 1.0)
+    gain = (states @ misses + 0.5 * _GAIN_PRIOR) / (states @ states + _GAIN_PRIOR)
+    return round(min(max(float(gain), 0.0), 1.0), 4)
 
 
 def _spread(residuals: Floats) -> Spread:

@@ -10,44 +10,57 @@ Nothing here is trained or changed: `predictors.evaluate.TestThenTrain` makes ne
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import exp, log
+from math import exp, isnan, log
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from predictors.calm_model import Calm, CalmModel
-from predictors.context_features import (
-    CONTEXT_FEATURES_VERSION,
-    FROZEN_NAMES,
-    NAMES,
-    context_vector,
-    state_vector,
-)
+from predictors.context_features import CONTEXT_FEATURES_VERSION, FROZEN_NAMES, NAMES, context_vector
 from predictors.context_model import LEVELS, ContextModel, Stretch
-from predictors.device_state import DeviceState
+from predictors.device_state import DeviceState, short_name
 from predictors.forecast import Coverage, LatencyForecast, RunForecast, Rung
 from predictors.graph import Operator
 from predictors.operator_model import FLOOR_US
 from predictors.run import PredictorKey, Run, RunQuery
+from predictors.state_features import similar_residual, state_vector
 
 Floats = NDArray[np.float64]
 
-FORMAT = 1
+FORMAT = 2
 ALL_RUNGS = tuple(Rung)
 
 _LOW, _HIGH = LEVELS.index(0.05), LEVELS.index(0.95)
 _P90, _P99 = LEVELS.index(0.9), LEVELS.index(0.99)
 _MOST_LOG_US = 25.0
+_PLAIN_FIELDS = (
+    *(
+        "levels",
+        "condition_log",
+        "trust",
+        "correction_gain",
+        "calm_source",
+        "calm_runs",
+        "calm_final",
+        "comparisons_final",
+    ),
+    "trained_runs",
+)
+
+
+def group_of(query: RunQuery) -> str:
+    """Return the name under which a network's own offset is kept: the network and how it was timed."""
+    return f"{short_name(query.model)}{'+' if query.profiled else '-'}"
 
 
 @dataclass(frozen=True)
 class Spread:
     """Frozen quantiles (at `LEVELS`) of log(total / point) and log E[ratio], where no model gives them."""
 
-    quantiles: tuple[float, ...] = (-0.7, -0.25, 0.0, 0.25, 0.5, 0.7, 1.4)
+    quantiles: tuple[float, ...] = (-1.4, -0.7, -0.25, 0.0, 0.25, 0.5, 0.7, 1.4, 1.8)
     smear_log: float = 0.0
 
 
@@ -62,7 +75,18 @@ class PredictorVersion:
     context_frozen: ContextModel = field(default_factory=lambda: ContextModel(len(FROZEN_NAMES)))
     runtime: ContextModel = field(default_factory=lambda: ContextModel(len(NAMES)))
     spreads: Mapping[Rung, Spread] = field(default_factory=dict)
+    correction_gain: float = 0.5
+    """How much of the state's recent misses the next run is expected to show (0 to 1)."""
+    trust: float = 0.0
+    """How far (0 to 1) the runtime rung rests on its trees; the rest is the fast state alone."""
+    calm_source: str = "physical prior"
+    calm_runs: int = 0
+    calm_final: bool = False
+    """Whether the calm rung is frozen."""
+    comparisons_final: bool = False
+    """Whether the per-condition and context-frozen rungs are frozen."""
     trained_runs: int = 0
+    """Runs that this version rests on; 0 for the physical prior alone."""
 
     @cached_property
     def _bytes(self) -> bytes:
@@ -85,17 +109,15 @@ class PredictorVersion:
         if written != (FORMAT, CONTEXT_FEATURES_VERSION):
             raise ValueError(f"predictor version of format {written} cannot be read here: refit it")
         return cls(
-            PredictorKey(**content["key"]),
-            CalmModel.from_json(content["calm"]),
-            content["levels"],
-            content["condition_log"],
-            ContextModel.from_json(content["context_frozen"]),
-            ContextModel.from_json(content["runtime"]),
-            {
+            key=PredictorKey(**content["key"]),
+            calm=CalmModel.from_json(content["calm"]),
+            context_frozen=ContextModel.from_json(content["context_frozen"]),
+            runtime=ContextModel.from_json(content["runtime"]),
+            spreads={
                 Rung(rung): Spread(tuple(item["quantiles"]), item["smear_log"])
                 for rung, item in content["spreads"].items()
             },
-            content["trained_runs"],
+            **{name: content[name] for name in _PLAIN_FIELDS},
         )
 
     def _to_json(self) -> dict[str, Any]:
@@ -105,29 +127,50 @@ class PredictorVersion:
             "context_features_version": CONTEXT_FEATURES_VERSION,
             "key": {"soc": key.soc, "processor": key.processor, "framework": key.framework},
             "calm": self.calm.to_json(),
-            "levels": dict(self.levels),
-            "condition_log": dict(self.condition_log),
             "context_frozen": self.context_frozen.to_json(),
             "runtime": self.runtime.to_json(),
             "spreads": {
                 rung.value: {"quantiles": list(item.quantiles), "smear_log": item.smear_log}
                 for rung, item in self.spreads.items()
             },
-            "trained_runs": self.trained_runs,
+            **{name: getattr(self, name) for name in _PLAIN_FIELDS},
         }
 
     def features(self, query: RunQuery, state: DeviceState) -> Floats:
         """Return the run-level vector, shape (len(NAMES),): circumstances first, then the fast state."""
-        calm = self.calm.calm(query)
+        return self._features(query, self.calm.calm(query), self._valid(state))
+
+    def features_of_length(self, query: RunQuery, state: DeviceState, log_calm_us: float) -> Floats:
+        """Return the vector of a run in the same circumstances but of another calm length."""
+        calm = replace(self.calm.calm(query), log_total_us=log_calm_us, known=False)
+        return self._features(query, calm, self._valid(state))
+
+    def _features(self, query: RunQuery, calm: Calm, state: DeviceState) -> Floats:
         return np.array([*context_vector(query, calm, self.levels), *state_vector(query, calm, state)])
+
+    def _valid(self, state: DeviceState) -> DeviceState:
+        """Return the state, or the initial one where it was kept against another calm profile."""
+        return state if state.reference in ("", self.calm.reference) else DeviceState.initial()
+
+    def state_log(self, query: RunQuery, calm: Calm, state: DeviceState) -> float:
+        """Return the log slowdown of recent runs alike in length, fading while the device is silent."""
+        return similar_residual(calm, state) * state.memory(query.started_at_us)
+
+    def runtime_stretch(self, row: Floats, group: str, state_log: float) -> Stretch:
+        """Return log(total / calm) by the trees as far as trusted, else by recent runs; uncorrected."""
+        learned = self.runtime.predict(row, group)
+        stateless = isnan(row[len(FROZEN_NAMES)])
+        trust = 0.0 if self.runtime.median is None else 1.0 if stateless else self.trust
+        rest = (1.0 - trust) * state_log
+        return Stretch(trust * learned.median + rest, learned.spread, trust * learned.log_mean + rest)
 
     def forecast(
         self, query: RunQuery, state: DeviceState, rungs: Sequence[Rung] = ALL_RUNGS
     ) -> dict[Rung, RunForecast]:
         """Forecast a run on each rung from what is known before it starts; never raises on odd input."""
-        calm = self.calm.calm(query)
+        calm, state = self.calm.calm(query), self._valid(state)
         coverage = Coverage(calm.learned, calm.fallback)
-        row = self.features(query, state)
+        row = self._features(query, calm, state)
         forecasts = {}
         for rung in rungs:
             total = self._total(rung, query, calm, state, row)
@@ -143,28 +186,41 @@ class PredictorVersion:
         `query` gives the processor's present context and the run they belong to (its model, whether
         profiled); `operators` may be any operators, splits included, not only those of `query`.
         """
-        calm = self.calm.calm(query)
-        total = self._total(rung, query, calm, state, self.features(query, state))
+        calm, state = self.calm.calm(query), self._valid(state)
+        total = self._total(rung, query, calm, state, self._features(query, calm, state))
         return np.exp(self.calm.operators.log_latency_us(operators)) * (
             total.mean_us / exp(calm.log_total_us)
         )
+
+    def correction_log(self, query: RunQuery, state: DeviceState) -> float:
+        """Return what the fast state adds to the runtime rung's log: its recent misses, fading in silence."""
+        return self.correction_gain * state.miss_log * state.memory(query.started_at_us)
 
     def absorb(self, state: DeviceState, run: Run) -> DeviceState:
         """Return the device's state after a finished run: the fast clock, constant time.
 
         Hand in runs of one device and processor in the order in which they ended.
         """
-        calm = self.calm.calm(run.query)
+        query, state = run.query, self._valid(state)
+        calm = self.calm.calm(query)
         residual = log(max(run.total_us, FLOOR_US)) - calm.log_total_us
-        return state.absorb(run, calm.log_total_us, residual, known=calm.known)
+        row = self._features(query, calm, state)
+        expected = self.runtime_stretch(row, group_of(query), self.state_log(query, calm, state))
+        return state.absorb(
+            run, calm.log_total_us, residual, known=calm.known, reference=self.calm.reference
+        ).correct(residual - expected.median, expected.spread)
 
     def _total(
         self, rung: Rung, query: RunQuery, calm: Calm, state: DeviceState, row: Floats
     ) -> LatencyForecast:
         if rung is Rung.RUNTIME:
-            return _from_stretch(calm, self.runtime, self.runtime.predict(row), exp(state.scale_log))
+            stretch = self.runtime_stretch(row, group_of(query), self.state_log(query, calm, state))
+            shifted = stretch.shifted(self.correction_log(query, state))
+            return _from_stretch(calm, self.runtime, shifted, exp(state.widen_log))
         if rung is Rung.CONTEXT_FROZEN:
-            return _from_stretch(calm, self.context_frozen, self.context_frozen.predict(row), 1.0)
+            return _from_stretch(
+                calm, self.context_frozen, self.context_frozen.predict(row, group_of(query)), 1.0
+            )
         shift = 0.0
         if rung is Rung.PER_CONDITION:
             shift = self.condition_log.get(query.condition or "", 0.0)

@@ -58,7 +58,7 @@ def replay(path: Path, options: ReplayOptions) -> Replay:
         unseen=_unseen(options.unseen, [part for part in (trace, calibration, history) if part]),
         feedback_delay_us=options.feedback_delay_ms * 1000.0,
         rungs=options.rungs,
-        schedule=Schedule(offline_runs=_offline_runs(options, trace)),
+        schedule=Schedule(offline_runs=_offline_runs(options, trace), quiet_share=1.0),
     )
     if calibration is not None:
         engine.calibrate(calibration.runs)

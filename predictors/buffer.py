@@ -1,0 +1,85 @@
+"""A bounded memory of learned runs that keeps the newest and, of the older ones, some of every kind."""
+
+import random
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One learned run, or a stretch from the start of one.
+
+    `features` are what was known before it started, `stretch` is log(total / calm), `group` names network
+    and way of timing (empty for a stretch cut from a longer run), `predicted` the median stretch that was
+    predicted for it (NaN: none), `uncorrected` the same before the state's recent misses, `miss_log`, were
+    taken into account, `state_log` what the fast state alone said, `calm_log_us` its calm length,
+    `condition` its label, for the rung that may read it.
+    """
+
+    number: int
+    features: Floats
+    stretch: float
+    group: str
+    weight: float
+    predicted: float
+    uncorrected: float
+    miss_log: float
+    state_log: float
+    calm_log_us: float
+    condition: str | None
+
+
+class StratifiedBuffer:
+    """Keeps at most `capacity` rows: the newest half, and an even share of strata among older ones.
+
+    A stratum is a slowdown level and a length class, so that rare conditions outlive common ones. Within a
+    stratum older rows are replaced at random (reservoir sampling, Vitter 1985), seeded: the same rows give
+    the same buffer.
+    """
+
+    def __init__(self, capacity: int, seed: int = 7) -> None:
+        self._newest: deque[Row] = deque()
+        self._strata: dict[tuple[int, int], list[Row]] = {}
+        self._half = max(capacity // 2, 1)
+        self._older = 0
+        self._random = random.Random(seed)
+
+    def __len__(self) -> int:
+        return len(self._newest) + self._older
+
+    def __iter__(self) -> Iterator[Row]:
+        """Iterate over the rows in the order in which they were added."""
+        older = [row for rows in self._strata.values() for row in rows]
+        yield from sorted(older, key=lambda row: row.number)
+        yield from self._newest
+
+    def add(self, row: Row) -> None:
+        """Add the newest row; constant time but for the rare eviction."""
+        self._newest.append(row)
+        if len(self._newest) > self._half:
+            self._keep(self._newest.popleft())
+
+    def _keep(self, row: Row) -> None:
+        stratum = self._strata.setdefault(_stratum(row), [])
+        if self._older < self._half:
+            stratum.append(row)
+            self._older += 1
+            return
+        largest = max(self._strata.values(), key=len)
+        if len(stratum) < len(largest):
+            largest.pop(self._random.randrange(len(largest)))
+            stratum.append(row)
+        else:
+            stratum[self._random.randrange(len(stratum))] = row
+
+
+def _stratum(row: Row) -> tuple[int, int]:
+    slowdown = min(max(int(row.stretch * 4.0), -2), 8)
+    length = 0 if row.calm_log_us < np.log(3e3) else 1 if row.calm_log_us < np.log(2e4) else 2
+    return slowdown, length

@@ -1,0 +1,67 @@
+"""Which runs show a processor calm, where nobody hands over a calibration trace."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from math import ceil
+
+from predictors.run import Run
+
+LABELLED = "labelled calibration"
+QUIETEST = "quietest early runs"
+TRACE = "calibration trace"
+
+_DISTURBANCE = ("cpu_pressure", "memory_pressure", "processor_utilization", "cpu_utilization")
+_MOST_LABELLED = 5_000
+
+
+@dataclass
+class CalmGathering:
+    """Gathers one key's early runs until they suffice for its calm profile.
+
+    Runs that an agent labelled as its calibration count, all of them until its first other run. Where the
+    first run is not labelled, the `share` of quietest runs of each network among the first `enough`.
+    """
+
+    enough: int
+    share: float
+    runs: list[Run] = field(default_factory=list)
+
+    def add(self, run: Run) -> bool:
+        """Take one run in; return whether it ends the gathering without belonging to it."""
+        if self.labelled and not run.query.calibration:
+            return True
+        self.runs.append(run)
+        return False
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the agent labels its calibration."""
+        return bool(self.runs) and self.runs[0].query.calibration
+
+    @property
+    def complete(self) -> bool:
+        """Whether enough was gathered."""
+        return len(self.runs) >= (_MOST_LABELLED if self.labelled else self.enough)
+
+    @property
+    def source(self) -> str:
+        """How the calm runs were told apart, for reports."""
+        return LABELLED if self.labelled else QUIETEST
+
+    def calm_runs(self) -> list[Run]:
+        """Return the runs to fit the calm profile on, in order."""
+        if self.labelled or self.share >= 1.0:
+            return list(self.runs)
+        by_network: dict[tuple[str, bool], list[int]] = defaultdict(list)
+        for place, run in enumerate(self.runs):
+            by_network[run.query.model, run.query.profiled].append(place)
+        kept: list[int] = []
+        for places in by_network.values():
+            quiet = sorted(places, key=lambda place: (_disturbance(self.runs[place]), place))
+            kept += quiet[: ceil(len(quiet) * self.share)]
+        return [self.runs[place] for place in sorted(kept)]
+
+
+def _disturbance(run: Run) -> float:
+    values = [run.query.context[name] for name in _DISTURBANCE if name in run.query.context]
+    return sum(values) / len(values) if values else 0.0
