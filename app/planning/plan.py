@@ -96,7 +96,8 @@ class Plan:
 
     `deadline_met` holds one chance a model (None for a model without a deadline); `fastest` is the chance
     that it is the fastest of the answered plans that keep the model, `tie` whether it cannot be told from
-    the best one; `note` says what a reader should know.
+    the best one; `flips` gives, for the best plan, the slowdown of each processor that would make another
+    plan the best; `note` says what a reader should know.
     """
 
     plan_id: str

@@ -14,6 +14,8 @@ from app.planning.costs import CostSource
 from app.planning.distribution import Floats, Sampler, summary
 from app.planning.effort import Effort
 from app.planning.fallback import fallback_of
+from app.planning.flips import flips
+from app.planning.periods import Jobs, unrolled
 from app.planning.plan import Distribution, Draft, Plan, Stage
 from app.planning.problem import ModelRequest, Problem, Processor
 from app.planning.strategy import Granularity, ImpossibleError, Strategy, all_strategies, proposals
@@ -75,12 +77,14 @@ def plan(request: PlanningRequest) -> PlanningResult:
     wanted, impossible = _wanted(request)
     if not request.models or not request.processors:
         raise ValueError("a plan needs at least one model and one processor")
-    problem = Problem(request.models, request.processors, request.costs)
+    _check_precedence(request.models)
+    jobs = unrolled(request.models)
+    problem = Problem(jobs.requests, request.processors, request.costs)
     missing = problem.unsupported_everywhere()
     if missing:
         reason = f"no processor supports: {', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}"
         return PlanningResult((), (*impossible, *(Impossible(item.name, reason) for item in wanted)))
-    scoring = _Scoring(problem, request)
+    scoring = _Scoring(problem, request, jobs)
     chosen: list[tuple[_Scored, Effort]] = []
     for strategy in wanted:
         effort = Effort(request.budget_ms)
@@ -115,9 +119,10 @@ def _wanted(request: PlanningRequest) -> tuple[list[Strategy], list[Impossible]]
 class _Scoring:
     """Turns drafts into plans under one request."""
 
-    def __init__(self, problem: Problem, request: PlanningRequest) -> None:
+    def __init__(self, problem: Problem, request: PlanningRequest, jobs: Jobs) -> None:
         self.problem = problem
         self._request = request
+        self._jobs = jobs
         self._sampler = Sampler.of(problem)
         self._bounds: dict[bool, float] = {}
 
@@ -165,10 +170,10 @@ class _Scoring:
             processors=usage.shares(problem, timeline),
             bound_us=min(bound, timeline.latency_us) if draft.scale else bound,
             requires_retraining=draft.requires_retraining,
-            stages=_stages(problem, timeline),
-            mappings=tuple(model.kernels.mapping for model in problem.models),
+            stages=_stages(problem, timeline, self._jobs),
+            mappings=tuple(model.kernels.mapping for model in self._request.models),
             stopped_early=effort.stopped_early,
-            note=draft.note,
+            note="; ".join(filter(None, (draft.note, self._jobs.note))),
         )
 
     def _bound_us(self, *, splits: bool) -> float:
@@ -204,17 +209,16 @@ class _Scoring:
         return f"its plans use processors more than `max_share` allows: {dict(self._request.max_share)}"
 
     def _deadlines(self, timeline: Timeline, ends: Floats) -> tuple[float | None, ...]:
+        """Return, for each requested model, the chance that its jobs meet their deadline (their mean)."""
         problem = self.problem
-        model_of = np.array([problem.kernels[work.kernels[0]].model for work in timeline.draft.works])
-        chances: list[float | None] = []
-        for index, model in enumerate(problem.models):
-            if model.deadline_us is None:
-                chances.append(None)
-                continue
-            mine = ends[model_of == index]
-            finish = mine.max(axis=0) if len(mine) else np.zeros(ends.shape[1])
-            chances.append(float((finish - model.release_us <= model.deadline_us).mean()))
-        return tuple(chances)
+        job_of = np.array([problem.kernels[work.kernels[0]].model for work in timeline.draft.works])
+        met: list[list[float]] = [[] for _ in self._request.models]
+        for job, request in enumerate(problem.models):
+            if request.deadline_us is not None:
+                finish = ends[job_of == job].max(axis=0, initial=0.0)
+                late = finish - request.release_us > request.deadline_us
+                met[self._jobs.model_of[job]].append(float(1.0 - late.mean()))
+        return tuple(sum(chances) / len(chances) if chances else None for chances in met)
 
 
 def _ranked(chosen: Sequence[tuple[_Scored, Effort]], scoring: _Scoring) -> tuple[Plan, ...]:
@@ -236,6 +240,7 @@ def _ranked(chosen: Sequence[tuple[_Scored, Effort]], scoring: _Scoring) -> tupl
             for index in work.kernels
         }
     )
+    turning = flips(problem, best.timeline, [item.timeline for item in rivals[1:]]) if best else {}
     plans = []
     for item, effort in ordered:
         mean = item.latency_us.mean
@@ -245,9 +250,16 @@ def _ranked(chosen: Sequence[tuple[_Scored, Effort]], scoring: _Scoring) -> tupl
                 speedup_over_best_single=single / mean if single is not None and mean > 0 else None,
                 fastest=fastest.get(id(item), 0.0),
                 tie=best is not None and item is not best and id(item) in fastest and _tied(item, best),
+                flips=turning if item is best else {},
             )
         )
     return tuple(plans)
+
+
+def _check_precedence(models: Sequence[ModelRequest]) -> None:
+    for index, model in enumerate(models):
+        if any(not 0 <= other < len(models) or other == index for other in model.after):
+            raise ValueError(f"model {index} must come after models that were requested, not {model.after}")
 
 
 def _chances(samples: Sequence[Floats]) -> list[float]:
@@ -267,11 +279,11 @@ def _tied(item: _Scored, best: _Scored) -> bool:
     return close or 0.4 <= ahead <= 0.6
 
 
-def _stages(problem: Problem, timeline: Timeline) -> tuple[Stage, ...]:
+def _stages(problem: Problem, timeline: Timeline, jobs: Jobs) -> tuple[Stage, ...]:
     return tuple(
         Stage(
             id=place,
-            model=problem.kernels[work.kernels[0]].model,
+            model=jobs.model_of[problem.kernels[work.kernels[0]].model],
             operators=tuple(name for index in work.kernels for name in problem.kernels[index].covers),
             processor=problem.processors[work.processor].name,
             split=work.split,

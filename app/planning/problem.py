@@ -196,9 +196,6 @@ def _sinks(kernels: list[Kernel], members: list[int]) -> list[int]:
 
 
 def _model_order(models: tuple[ModelRequest, ...]) -> list[int]:
-    for index, model in enumerate(models):
-        if any(not 0 <= other < len(models) or other == index for other in model.after):
-            raise ValueError(f"model {index} must come after models that were requested, not {model.after}")
     order = topological_order([set(model.after) for model in models])
     if order is None:
         raise ValueError("the models wait for each other in a circle (`after`)")

@@ -144,3 +144,13 @@ def test_copies_are_paid_once_per_target() -> None:
     timeline = simulate(problem, Draft((Work((0,), 0), Work((1,), 1), Work((2,), 1))))
     assert [len(copies) for copies in timeline.copies] == [0, 1, 0]
     assert timeline.transfer_us == 100.0
+
+
+def test_a_slowdown_that_flips_the_ranking_is_told() -> None:
+    result = plan(request(strategies=["mace"]))
+    best = result.plans[0]
+    processor = best.stages[0].processor
+    assert set(best.flips) == {processor}
+    assert all(not item.flips for item in result.plans[1:])
+    second = result.plans[1].latency_us.mean
+    assert best.latency_us.mean * best.flips[processor] > second * 0.95

@@ -1,0 +1,46 @@
+"""Which slowdown of one processor would make another plan the best.
+
+The ranking is asked again for each processor at a few slowdowns, all at once: the answer tells a scheduler
+how far the context may drift before it should ask again.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.planning.problem import Problem
+from app.planning.timeline import Timeline
+
+SLOWDOWNS = (1.25, 1.5, 2.0, 3.0, 5.0)
+
+
+def flips(problem: Problem, best: Timeline, rivals: Sequence[Timeline]) -> dict[str, float]:
+    """Return, for each processor whose slowdown flips the ranking, the least one that does.
+
+    A plan takes the lead where it is faster by more than 1 %.
+    """
+    if not rivals:
+        return {}
+    leader = _latencies_us(problem, best)
+    others = np.min([_latencies_us(problem, rival) for rival in rivals], axis=0)
+    lost = others < leader * 0.99
+    found = {}
+    for place, processor in enumerate(problem.processors):
+        slow = np.flatnonzero(lost[place])
+        if slow.size:
+            found[processor.name] = SLOWDOWNS[int(slow[0])]
+    return found
+
+
+def _latencies_us(problem: Problem, timeline: Timeline) -> np.ndarray:
+    """Return the plan's latency under each processor's each slowdown, shape (P, len(SLOWDOWNS))."""
+    count = len(problem.processors)
+    factors = np.ones((count, count, len(SLOWDOWNS)))
+    factors[np.arange(count), np.arange(count)] = SLOWDOWNS
+    # factors[of whose work, under whose slowdown, which slowdown]
+    ends = np.zeros((len(timeline.draft.works), count, len(SLOWDOWNS)))
+    for place, work in enumerate(timeline.draft.works):
+        begin = ends[list(timeline.waits[place])].max(axis=0) if timeline.waits[place] else 0.0
+        duration = timeline.fixed_us[place] + sum(timeline.kernels_us[place]) * factors[work.processor]
+        ends[place] = np.maximum(begin, timeline.release_us[place]) + duration
+    return np.asarray(ends.max(axis=0, initial=0.0))
