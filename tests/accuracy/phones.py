@@ -1,0 +1,203 @@
+"""Calm accuracy on real phones: one network left out at a time, one phone left out.
+
+    python -m tests.accuracy.phones
+
+The trace holds three phones (CPU clusters with 1, 2 and 4 threads, and GPUs) and four networks, three runs
+each. A left-out network is left out on every processor. A cell is one processor and one left-out network; it
+counts as `thin` where only one other network was timed on that processor. `sum` is the mean absolute
+percentage error of a run's operators added up, `operator` that of operators of 50 µs and more, `median` the
+median of the latter. Figures are fractions; tables print percent.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from app.services.traces import read_trace
+from predictors.calm_fit import operator_samples
+from predictors.graph import Operator
+from predictors.learner import Learner, baselines
+from predictors.operator_model import OperatorModel, OperatorSample
+from predictors.run import PredictorKey, Run
+from predictors.transfer import Pool
+from tests.traces import traces_directory
+
+LEAST_US = 50.0
+COUNTS = (0, 1, 10, 50)
+DRAWS = 3
+
+ByKey = Mapping[PredictorKey, Sequence[Run]]
+Answer = Callable[[PredictorKey, Sequence[Operator]], NDArray[np.float64]]
+Fit = Callable[[ByKey], Answer]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Errors on one processor's runs of one network."""
+
+    group: str
+    key: PredictorKey
+    model: str
+    total: float
+    operator: float
+    median: float
+
+
+def by_key(runs: Sequence[Run]) -> dict[PredictorKey, list[Run]]:
+    """Return runs by predictor key."""
+    groups: dict[PredictorKey, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[run.query.key].append(run)
+    return groups
+
+
+def is_cpu(key: PredictorKey) -> bool:
+    """Return whether a key is a CPU cluster."""
+    return key.processor.startswith("cpu")
+
+
+def scored(group: str, runs: Sequence[Run], predicted: Mapping[Operator, float]) -> Cell:
+    """Score the runs of one network on one processor."""
+    totals, single = [], []
+    for run in runs:
+        latency = np.array([predicted[operator] for operator in run.query.operators])
+        totals.append(abs(latency.sum() / run.latency_us.sum() - 1.0))
+        long = run.latency_us >= LEAST_US
+        single.append(np.abs(latency[long] / run.latency_us[long] - 1.0))
+    errors = np.concatenate(single)
+    query = runs[0].query
+    return Cell(
+        group, query.key, query.model, float(np.mean(totals)), float(errors.mean()), float(np.median(errors))
+    )
+
+
+def pooled(known: ByKey) -> Answer:
+    """Fit this project's offline models with their siblings' help."""
+    samples = {key: operator_samples(runs) for key, runs in known.items()}
+    pool = Pool.fit(samples)
+    models = {key: OperatorModel.fit(own, siblings=pool.start(key)) for key, own in samples.items()}
+    return lambda key, operators: np.exp(models[key].log_latency_us(operators))
+
+
+def alone(known: ByKey) -> Answer:
+    """Fit this project's offline models, each on its processor's own runs only."""
+    models = {key: OperatorModel.fit(operator_samples(runs)) for key, runs in known.items()}
+    return lambda key, operators: np.exp(models[key].log_latency_us(operators))
+
+
+def baseline(kind: type[Learner]) -> Fit:
+    """Return how to fit a published baseline on each processor."""
+
+    def fit(known: ByKey) -> Answer:
+        learners = {key: kind() for key in known}
+        for key, learner in learners.items():
+            learner.fit(known[key])
+
+        def answer(key: PredictorKey, operators: Sequence[Operator]) -> NDArray[np.float64]:
+            query = replace(known[key][0].query, model="left out", operators=tuple(operators))
+            return learners[key].predict(query).operators_us
+
+        return answer
+
+    return fit
+
+
+def methods() -> dict[str, Fit]:
+    """Return every way to predict: ours, and the published baselines that know operators."""
+    offline = ("flops_linear", "work_blocks", "forest", "lookup")
+    published = {kind.name: baseline(kind) for kind in baselines() if kind.name in offline}
+    return {"socast, pooled": pooled, "socast, alone": alone, **published}
+
+
+def leave_one_network_out(runs: Sequence[Run], fit: Fit) -> Iterator[Cell]:
+    """Predict each network on every processor from the other networks."""
+    for model in sorted({run.query.model for run in runs}):
+        known = by_key([run for run in runs if run.query.model != model])
+        answer = fit(known)
+        for key, own in by_key([run for run in runs if run.query.model == model]).items():
+            if key not in known:
+                continue
+            others = len({run.query.model for run in known[key]})
+            group = ("cpu" if is_cpu(key) else "gpu") + ("" if others > 1 else ", thin")
+            yield scored(group, own, _answers(answer, key, own))
+
+
+def leave_one_phone_out(runs: Sequence[Run]) -> Iterator[Cell]:
+    """Predict each phone's CPUs from the other phones and a few operator timings of its own."""
+    runs = [run for run in runs if is_cpu(run.query.key)]
+    for device in sorted({run.query.device_id for run in runs}):
+        others = by_key([run for run in runs if run.query.device_id != device])
+        pool = Pool.fit({key: operator_samples(known) for key, known in others.items()})
+        for key, own in by_key([run for run in runs if run.query.device_id == device]).items():
+            for count in COUNTS:
+                for seed in range(DRAWS if count else 1):
+                    samples = _drawn(own, count, seed)
+                    model = OperatorModel.fit(samples, siblings=pool.start(key))
+                    for network in by_model(own).values():
+                        yield scored(f"{count} samples", network, _answers(_answer_of(model), key, network))
+
+
+def by_model(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Return runs by network."""
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[run.query.model].append(run)
+    return groups
+
+
+def _answer_of(model: OperatorModel) -> Answer:
+    return lambda _key, operators: np.exp(model.log_latency_us(operators))
+
+
+def _answers(answer: Answer, key: PredictorKey, runs: Sequence[Run]) -> dict[Operator, float]:
+    operators = list(dict.fromkeys(operator for run in runs for operator in run.query.operators))
+    return dict(zip(operators, answer(key, operators).tolist(), strict=True))
+
+
+def _drawn(runs: Sequence[Run], count: int, seed: int) -> list[OperatorSample]:
+    """Draw single operator timings at random and average those of the same operator."""
+    timings = [
+        timing for run in runs for timing in zip(run.query.operators, run.latency_us.tolist(), strict=True)
+    ]
+    chosen: dict[Operator, list[float]] = defaultdict(list)
+    for index in np.random.default_rng(seed).choice(len(timings), count, replace=False):
+        operator, latency = timings[index]
+        chosen[operator].append(latency)
+    return [OperatorSample(operator, float(np.mean(own)), len(own)) for operator, own in chosen.items()]
+
+
+def print_table(title: str, rows: Mapping[str, Sequence[Cell]]) -> None:
+    """Print mean errors in percent, one line for each row and group of cells."""
+    table = Table(title=title)
+    for name in ("method", "cells", "n", "sum", "operator", "median"):
+        table.add_column(name, justify="left" if name in ("method", "cells") else "right")
+    for name, cells in rows.items():
+        for group in sorted({cell.group for cell in cells}, key=lambda text: (len(text), text)):
+            own = [cell for cell in cells if cell.group == group]
+            figures = [
+                np.mean([getattr(cell, part) for cell in own]) for part in ("total", "operator", "median")
+            ]
+            table.add_row(name, group, str(len(own)), *(f"{100.0 * figure:.1f}" for figure in figures))
+    Console(width=100).print(table)
+
+
+def main() -> None:
+    """Print both tables; exit with a message where the trace is not at hand."""
+    directory = traces_directory()
+    if directory is None:
+        raise SystemExit("The traces are not here: set SOCAST_TRACES to the folder that holds them.")
+    runs = read_trace(directory / "dev-phones.ndjson.gz").runs
+    print_table(
+        "One network left out (percent)",
+        {name: list(leave_one_network_out(runs, fit)) for name, fit in methods().items()},
+    )
+    print_table("One phone left out, CPUs (percent)", {"socast, pooled": list(leave_one_phone_out(runs))})
+
+
+if __name__ == "__main__":
+    main()
