@@ -13,8 +13,8 @@ import structlog
 import uvicorn
 
 from app.errors import SocastError
-from app.main import create_app
 from app.observability import configure_logging
+from app.services.database import open_migrated
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -68,8 +68,12 @@ def run(settings: Settings) -> None:
         log.warning(
             "OPEN SERVER: no keys, no rate limits; everybody on this machine may write", host=settings.host
         )
-    application = create_app(settings)
+    # What cannot work is better said in one line, and at once, than by a traceback out of the event loop.
     listener = _listen(settings.host, settings.port)
+    open_migrated(settings).dispose()
+    from app.main import create_app
+
+    application = create_app(settings)
     config = uvicorn.Config(
         application,
         log_config=None,

@@ -2,8 +2,16 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import SocastError
+
+
+class WrongSettingError(SocastError):
+    """A setting has a value that cannot be used."""
+
+    title = "Wrong setting"
 
 
 class Settings(BaseSettings):
@@ -48,6 +56,15 @@ class Settings(BaseSettings):
         default="info", description="Least level to log."
     )
     log_format: Literal["console", "json"] = Field(default="console", description="How log lines look.")
+
+    @classmethod
+    def load(cls, **given: object) -> Self:
+        """Return the environment's settings, replaced by those `given`; raise `WrongSettingError`."""
+        try:
+            return cls(**given)  # type: ignore[arg-type]
+        except ValidationError as error:
+            faults = (f"SOCAST_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+            raise WrongSettingError("; ".join(faults)) from error
 
     @model_validator(mode="after")
     def _one_request_fits(self) -> Self:

@@ -21,4 +21,4 @@ def learn(
     from app.settings import Settings
 
     given: dict[str, Any] = {} if database is None else {"database": database}
-    run(Settings(**given), once=once)
+    run(Settings.load(**given), once=once)

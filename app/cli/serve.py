@@ -34,4 +34,4 @@ def serve(
         "open": open_,
         "no_learner": no_learner,
     }
-    run(Settings(**{name: value for name, value in given.items() if value is not None}))
+    run(Settings.load(**{name: value for name, value in given.items() if value is not None}))

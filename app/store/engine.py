@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from app.errors import SocastError
 
@@ -23,6 +23,12 @@ class DatabaseUrlError(SocastError):
     """The database URL is not usable; use `sqlite:///FILE` or `postgresql://user@host/name`."""
 
     title = "Wrong database URL"
+
+
+class DatabaseUnreachableError(SocastError):
+    """The database cannot be opened."""
+
+    title = "Database unreachable"
 
 
 class Database:
@@ -40,6 +46,15 @@ class Database:
         else:
             self.engine = create_engine(self.url, pool_size=8, max_overflow=32, pool_pre_ping=True)
         self._writer = self.engine.execution_options(writer=True)
+
+    def connect(self) -> None:
+        """Connect once; raise `DatabaseUnreachableError` with the reason when that fails."""
+        try:
+            with self.read():
+                pass
+        except DBAPIError as error:
+            place = self.url.render_as_string(hide_password=True)
+            raise DatabaseUnreachableError(f"Cannot open {place}: {error.orig}") from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -76,7 +91,11 @@ def _parse(text: str) -> URL:
 
 def _sqlite_engine(url: URL, synchronous: str) -> Engine:
     assert url.database is not None
-    Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(url.database).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnreachableError(f"Cannot make the folder {folder}: {error.strerror}.") from error
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "cached_statements": 256})
 
     @event.listens_for(engine, "connect")
