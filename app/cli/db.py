@@ -37,7 +37,9 @@ def check(database: DatabaseOption = None) -> None:
 
 
 def prune(
-    older_than: Annotated[str, typer.Option(help="Age, for example 36h, 90d or 12w.")],
+    older_than: Annotated[
+        str, typer.Option(help="Age, for example 36h, 90d or 12w.", envvar="SOCAST_OLDER_THAN")
+    ],
     database: DatabaseOption = None,
 ) -> None:
     """Drop measurements received longer ago than that."""

@@ -18,9 +18,10 @@ def register(cli: typer.Typer) -> None:
 
 
 def create(
-    role: Annotated[str, typer.Option(help="agent, scheduler, analyst or admin.")],
+    role: Annotated[str, typer.Option(help="agent, scheduler, analyst or admin.", envvar="SOCAST_ROLE")],
     device: Annotated[
-        str | None, typer.Option(help="The only device that an agent's key speaks for.")
+        str | None,
+        typer.Option(help="The only device that an agent's key speaks for.", envvar="SOCAST_DEVICE"),
     ] = None,
     database: DatabaseOption = None,
 ) -> None:
