@@ -8,47 +8,25 @@ allocate; sizes, node counts, nesting and time are bounded by `Limits`.
 import hashlib
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import google.protobuf.message
 import onnx
 
 from predictors.graph import AttributeValue, ModelGraph, Node, Operator, Shape, Tensor
 from predictors.graph_errors import GraphError, GraphFault
+from predictors.model_file import DEFAULT_LIMITS, Limits, check_bytes, ordered, unique_names
+from predictors.onnx_axes import bind_inputs
 from predictors.onnx_functions import inlined
-from predictors.onnx_shapes import MAX_DIMENSION, ShapeInference, dtype_name
-from predictors.topology import topological_order
+from predictors.onnx_shapes import ShapeInference, dtype_name
 
-_MAGIC = {
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"PK\x03\x04": "a ZIP archive (a PyTorch checkpoint?)",
-    b"\x1f\x8b": "gzip-compressed data",
-    b"%PDF": "a PDF",
-    b"\x80\x02": "a Python pickle",
-    b"{": "JSON text",
-}
 _MAX_LIST = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds on a model file, so that a hostile one costs at most about two seconds and one gigabyte."""
-
-    size_bytes: int = 256 * 2**20
-    nodes: int = 20_000
-    depth: int = 8
-    seconds: float = 1.8
-
-
-_DEFAULT_LIMITS = Limits()
 
 
 def read(
     data: bytes,
     *,
     input_shapes: Mapping[str, Shape] | None = None,
-    limits: Limits = _DEFAULT_LIMITS,
+    limits: Limits = DEFAULT_LIMITS,
     name: str | None = None,
 ) -> ModelGraph:
     """Return the operator graph of an ONNX file.
@@ -80,12 +58,13 @@ def _read(data: bytes, input_shapes: Mapping[str, Shape], limits: Limits, name: 
         inference.add_constant(item)
     for tensor_name, dims in sparse.items():
         inference.add_shape(tensor_name, dims, onnx.TensorProto.FLOAT)
-    _bind_inputs(inference, inputs, input_shapes)
+    bind_inputs(inference, inputs, input_shapes)
 
     reads = [_reads(node) for node in graph.node]
     known = {*constants, *sparse, *(item.name for item in inputs)}
-    order = _ordered(graph.node, reads, known)
-    names = _unique_names(graph.node)
+    writes = [tuple(filter(None, node.output)) for node in graph.node]
+    order = ordered(reads, writes, known, [node.op_type for node in graph.node])
+    names = unique_names([node.name for node in graph.node], writes)
     nodes = []
     for index in order:
         proto = graph.node[index]
@@ -115,17 +94,7 @@ def _read(data: bytes, input_shapes: Mapping[str, Shape], limits: Limits, name: 
 
 
 def _parse(data: bytes, limits: Limits) -> onnx.ModelProto:
-    if len(data) > limits.size_bytes:
-        raise GraphError(
-            GraphFault.TOO_LARGE,
-            f"the file has {len(data)} bytes, more than the {limits.size_bytes} accepted; "
-            "store its weights as external data, only shapes are needed",
-        )
-    if not data:
-        raise GraphError(GraphFault.NOT_A_MODEL, "the file is empty")
-    for magic, what in _MAGIC.items():
-        if data.startswith(magic):
-            raise GraphError(GraphFault.NOT_A_MODEL, f"this is {what}, not an ONNX file")
+    check_bytes(data, limits)
     try:
         model = onnx.load_model_from_string(data)
     except google.protobuf.message.DecodeError as error:
@@ -179,101 +148,6 @@ def _captures(graph: onnx.GraphProto) -> Iterable[str]:
     for output in graph.output:
         if output.name not in local:
             yield output.name
-
-
-def _ordered(nodes: Iterable[onnx.NodeProto], reads: list[tuple[str, ...]], known: set[str]) -> list[int]:
-    nodes = list(nodes)
-    writer: dict[str, int] = {}
-    for index, node in enumerate(nodes):
-        for name in filter(None, node.output):
-            if name in writer or name in known:
-                raise GraphError(GraphFault.CORRUPT, f"tensor '{name}' is written twice")
-            writer[name] = index
-    before = []
-    for index, names in enumerate(reads):
-        for name in names:
-            if name not in writer and name not in known:
-                raise GraphError(
-                    GraphFault.DANGLING,
-                    f"operator {index} ({nodes[index].op_type}) reads tensor '{name}', which nothing writes",
-                )
-        before.append({writer[name] for name in names if name in writer})
-    order = topological_order(before)
-    if order is None:
-        raise GraphError(GraphFault.CYCLE, "the graph has a cycle; an operator needs its own result")
-    return order
-
-
-def _bind_inputs(
-    inference: ShapeInference, inputs: list[onnx.ValueInfoProto], wanted: Mapping[str, Shape]
-) -> None:
-    unknown = sorted(set(wanted) - {item.name for item in inputs})
-    if unknown:
-        names = ", ".join(item.name for item in inputs)
-        raise GraphError(GraphFault.BAD_SHAPE, f"the model has no input {unknown}; its inputs are: {names}")
-    symbols = _symbols(inputs, wanted)
-    unbound = []
-    for item in inputs:
-        tensor = item.type.tensor_type
-        if not item.type.HasField("tensor_type"):
-            inference.add_opaque(item.name, item.type)
-            continue
-        shape = wanted.get(item.name)
-        if shape is None:
-            axes = [_axis(dim, symbols) for dim in tensor.shape.dim]
-            if not tensor.HasField("shape") or any(isinstance(axis, str) for axis in axes):
-                unbound.append(f"{item.name}[{', '.join(map(str, axes))}]")
-                continue
-            shape = tuple(axis for axis in axes if isinstance(axis, int))
-        inference.add_shape(item.name, shape, tensor.elem_type)
-    if unbound:
-        raise GraphError(
-            GraphFault.UNBOUND_AXES,
-            f"dynamic axes are not bound: {'; '.join(unbound)}; name a shape for these inputs",
-        )
-
-
-def _axis(dim: onnx.TensorShapeProto.Dimension, symbols: Mapping[str, int]) -> int | str:
-    if dim.HasField("dim_value") and dim.dim_value >= 0:
-        return int(dim.dim_value)
-    return symbols.get(dim.dim_param, dim.dim_param or "?")
-
-
-def _symbols(inputs: list[onnx.ValueInfoProto], wanted: Mapping[str, Shape]) -> dict[str, int]:
-    """Values of axis symbols from the bound inputs; a shape must fit the declared one."""
-    symbols: dict[str, int] = {}
-    for item in inputs:
-        shape = wanted.get(item.name)
-        if shape is None:
-            continue
-        tensor = item.type.tensor_type
-        axes = [_axis(dim, {}) for dim in tensor.shape.dim]
-        declared = f"input '{item.name}' is declared [{', '.join(map(str, axes))}], got {list(shape)}"
-        if any(not 0 <= size <= MAX_DIMENSION for size in shape):
-            raise GraphError(GraphFault.BAD_SHAPE, f"{declared}: a dimension is out of range")
-        if not tensor.HasField("shape"):
-            continue
-        if len(axes) != len(shape):
-            raise GraphError(GraphFault.BAD_SHAPE, declared)
-        for axis, size in zip(axes, shape, strict=True):
-            fixed = symbols.get(axis) if isinstance(axis, str) else axis
-            if fixed is not None and fixed != size:
-                raise GraphError(GraphFault.BAD_SHAPE, declared)
-            if isinstance(axis, str) and axis != "?":
-                symbols[axis] = size
-    return symbols
-
-
-def _unique_names(nodes: Iterable[onnx.NodeProto]) -> list[str]:
-    """File names of the nodes; unnamed ones are called after their first output."""
-    names: list[str] = []
-    used: set[str] = set()
-    for index, node in enumerate(nodes):
-        base = node.name or next(filter(None, node.output), "") or f"{node.op_type}_{index}"
-        name = base if base not in used else f"{base}#{index}"
-        used.add(name)
-        names.append(name)
-    return names
 
 
 def _node(name: str, proto: onnx.NodeProto, reads: tuple[str, ...], inference: ShapeInference) -> Node:

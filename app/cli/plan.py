@@ -32,6 +32,9 @@ def plan(
     strategy: Annotated[
         list[str] | None, typer.Option(envvar="SOCAST_STRATEGY", help="Only this strategy; may be repeated.")
     ] = None,
+    svg: Annotated[
+        Path | None, typer.Option(envvar="SOCAST_SVG", help="Draw the best plan's timeline into this file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", envvar="SOCAST_JSON", help="Print the answer.")] = False,
 ) -> None:
     """Upload MODEL and print its partition plans for DEVICE, in its present context."""
@@ -47,6 +50,13 @@ def plan(
         if strategy:
             request["strategies"] = strategy
         answer = client.plan(request)
+    from app.planning.drawing import bars_of_answer
+    from app.planning.drawing import svg as draw_svg
+    from app.planning.drawing import terminal as draw_terminal
+
+    drawn = bars_of_answer(answer["plans"][0]) if answer["plans"] else []
+    if svg is not None:
+        svg.write_text(draw_svg(drawn))
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return
@@ -56,5 +66,7 @@ def plan(
 
     console = Console()
     console.print(plan_table(answer))
+    if drawn:
+        console.print(draw_terminal(drawn, console.width), markup=False, highlight=False, soft_wrap=True)
     for item in answer["impossible"]:
         console.print(f"{item['strategy']}: {item['reason']}")

@@ -8,16 +8,17 @@ do not mix, its share of it); by height each part computes its rows and needs a 
 from dataclasses import replace
 from enum import StrEnum
 
+from predictors.cost import CONVOLUTIONS, FULLY_CONNECTED
 from predictors.graph import Operator, Shape
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of a kernel for which latencies are predicted (CoDL's ratio step)."""
 
-_CONVOLUTIONS = frozenset({"Conv", "FusedConv", "Convolution", "ConvolutionDepthwise"})
-_MATRICES = frozenset({"Gemm", "FusedGemm", "MatMul", "InnerProduct"})
+_CONVOLUTIONS = CONVOLUTIONS | {"Convolution"}
+_MATRICES = FULLY_CONNECTED | {"MatMul"}
 _CHANNELWISE = frozenset(
     {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Relu", "Clip", "Sigmoid", "Add", "Mul"}
-    | {"BatchNormalization", "Pooling", "LeakyRelu", "Tanh", "Sum"}
+    | {"BatchNormalization", "Pooling", "LeakyRelu", "Tanh", "Sum", "MaxPool2D", "AveragePool2D", "Relu6"}
 )
 _ROWWISE = _CHANNELWISE - {"GlobalAveragePool", "GlobalMaxPool"}
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from app.errors import Fault, InvalidRequestError, NotFoundError
 from app.store import models
 from app.store.engine import Database
-from predictors import onnx_reader
+from predictors import model_reader
 from predictors.graph import ModelGraph, Shape
 from predictors.graph_errors import GraphError
 
@@ -24,7 +24,7 @@ def register(
     `input_shapes` binds dynamic axes by input name. Raises `UnreadableModelError`; then nothing is stored.
     """
     try:
-        graph = onnx_reader.read(data, input_shapes=input_shapes, name=name)
+        graph = model_reader.read(data, input_shapes=input_shapes, name=name)
     except GraphError as error:
         raise UnreadableModelError(str(error), faults=(Fault("", error.fault.value),)) from error
     with database.write() as connection:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from predictors.fusion import onnxruntime
+from predictors.fusion import onnxruntime, phones
 from predictors.fusion.kernel_graph import KernelGraph
 from predictors.fusion.reconcile import agreement, reconcile
 from predictors.fusion.rewriting import Rewriting
@@ -23,6 +23,8 @@ FRAMEWORKS: Mapping[str, Mapping[str, Rewrite]] = {
         "onnxruntime/nchwc8": _blocked(8),
         "onnxruntime/plain": _blocked(0),
     },
+    "tflite": {"tflite": phones.rewrite_tflite},
+    "mnn": {"mnn": phones.rewrite_mnn},
 }
 """For each framework its mappings by name, the likeliest first."""
 

@@ -8,7 +8,9 @@ import pytest
 
 from predictors import fusion
 from predictors.onnx_reader import read
+from predictors.tflite_reader import read as read_tflite
 from tests.onnx_models import LIGHT, LIGHT_DIRECTORY, light, model, node
+from tests.tflite_models import small_tflite
 
 
 def profiled(path: Path, directory: Path) -> list[str]:
@@ -105,3 +107,23 @@ def test_a_dropped_identity_still_writes_the_graphs_output() -> None:
     nodes = [node("Relu", "x", "a"), node("Identity", "a", "y")]
     kernels = fusion.kernels(read(model(nodes, [("x", [2])], ["y"])))
     assert [item.outputs for item in kernels.graph.nodes] == [("y",)]
+
+
+@pytest.mark.parametrize(("framework", "conv"), [("tflite", "Conv"), ("mnn", "Convolution")])
+def test_phone_frameworks_fold_normalisation_and_activation(framework: str, conv: str) -> None:
+    types = Counter(item.op_type for item in fusion.kernels(read(light("resnet50")), framework).operators)
+    assert types[conv] == 53
+    assert types["BatchNormalization"] == 0
+    # Only the activations behind the residual sums stand alone, and TFLite has none of its own for `Sum`.
+    assert types["Relu"] == 16
+
+
+def test_mnn_tells_depthwise_convolutions_apart() -> None:
+    types = Counter(item.op_type for item in fusion.kernels(read(light("shufflenet")), "mnn").operators)
+    assert types["ConvolutionDepthwise"] == 16
+
+
+def test_a_tflite_file_runs_as_it_is_written() -> None:
+    graph = read_tflite(small_tflite())
+    kernels = fusion.kernels(graph, "tflite 2.18")
+    assert kernels.operators == [node.operator for node in graph.nodes]

@@ -1,0 +1,60 @@
+"""What TFLite and MNN run for a graph.
+
+Their converters do most of the fusing: normalisations are folded into convolutions and activations are
+recorded on the operator before them. A TFLite file is already in that form, so that its operators are its
+kernels; an ONNX file is taken through the same steps as its conversion would (the TFLite converter's
+`legalize` and `optimize` passes; MNN's post-conversion `MergeBNToConvolution`, `MergeReluToConvolution`).
+"""
+
+from predictors.fusion import conditions
+from predictors.fusion.cleaning import clean
+from predictors.fusion.patterns import Chain, apply_chains
+from predictors.fusion.rewriting import Rewriting
+
+_CONV = frozenset({"Conv", "Conv2D", "DepthwiseConv2D"})
+_DENSE = frozenset({"Gemm", "FullyConnected"})
+
+FOLDING = (
+    Chain(_CONV, frozenset({"BatchNormalization"}), bias=1, when=conditions.known_statistics),
+    Chain(_CONV, frozenset({"Mul"}), when=conditions.per_channel_constant),
+    Chain(_CONV, frozenset({"Add"}), bias=0, when=conditions.per_channel_constant),
+    Chain(
+        frozenset({"MatMul"}), frozenset({"Add"}), "Gemm", reads_more=True, when=conditions.matrix_plus_bias
+    ),
+)
+TFLITE_ACTIVATIONS = (
+    Chain(
+        _CONV | _DENSE | {"Add", "Mul", "MaxPool", "AveragePool"},
+        frozenset({"Relu", "Relu6", "Tanh"}),
+        activation=True,
+    ),
+    Chain(
+        _CONV | _DENSE | {"Add"}, frozenset({"Clip"}), activation=True, when=conditions.bounded_by_constants
+    ),
+)
+MNN_ACTIVATIONS = (
+    Chain(_CONV, frozenset({"Relu", "Relu6"}), activation=True),
+    Chain(_CONV, frozenset({"Clip"}), activation=True, when=conditions.bounded_by_constants),
+)
+MNN_NAMES = {"Conv": "Convolution", "Gemm": "InnerProduct", "MaxPool": "Pooling", "AveragePool": "Pooling"}
+
+
+def rewrite_tflite(graph: Rewriting) -> None:
+    """Fuse as TFLite's converter does."""
+    clean(graph)
+    apply_chains(graph, FOLDING)
+    apply_chains(graph, TFLITE_ACTIVATIONS)
+
+
+def rewrite_mnn(graph: Rewriting) -> None:
+    """Fuse as MNN's converter does, under MNN's names; depthwise convolutions are a type of their own."""
+    clean(graph)
+    apply_chains(graph, FOLDING)
+    apply_chains(graph, MNN_ACTIVATIONS)
+    for op in graph:
+        weights = graph.shape(op.inputs[1]) if op.op_type == "Conv" and len(op.inputs) > 1 else ()
+        group = op.attributes.get("group", 1)
+        if weights and len(weights) > 1 and weights[1] == 1 and group == weights[0] and weights[0] > 1:
+            op.op_type = "ConvolutionDepthwise"
+        else:
+            op.op_type = MNN_NAMES.get(op.op_type, op.op_type)
