@@ -24,7 +24,7 @@ class Boosted:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._booster = lightgbm.Booster(model_str=text)
+        self.booster = lightgbm.Booster(model_str=text)
 
     @classmethod
     def fit(
@@ -50,26 +50,26 @@ class Boosted:
             {**_COMMON, **parameters},
             data,
             num_boost_round=rounds,
-            init_model=None if base is None else base._booster,
+            init_model=None if base is None else base.booster,
         )
         return cls(booster.model_to_string())
 
     @property
     def tree_count(self) -> int:
         """Number of trees."""
-        return int(self._booster.num_trees())
+        return int(self.booster.num_trees())
 
     @property
     def feature_count(self) -> int:
         """Number of features a row must have."""
-        return int(self._booster.num_feature())
+        return int(self.booster.num_feature())
 
     def predict(self, rows: Floats) -> Floats:
         """Return one value per row, float64, shape (n,)."""
         if len(rows) == 0:
             return np.empty(0)
-        return np.asarray(self._booster.predict(rows, num_threads=1), dtype=np.float64)
+        return np.asarray(self.booster.predict(rows, num_threads=1), dtype=np.float64)
 
     def contributions(self, rows: Floats) -> Floats:
         """Return TreeSHAP contributions, shape (n, n_features + 1); the last column is the base value."""
-        return np.asarray(self._booster.predict(rows, pred_contrib=True, num_threads=1), dtype=np.float64)
+        return np.asarray(self.booster.predict(rows, pred_contrib=True, num_threads=1), dtype=np.float64)

@@ -37,7 +37,8 @@ _SPREAD: Mapping[str, Any] = {**_MEDIAN, "objective": "l2", "num_leaves": 12, "m
 _MEDIAN_ROUNDS = 70
 _SPREAD_ROUNDS = 40
 _LEAST_ROWS = 30
-_LEAST_SPREAD = 0.005
+LEAST_SPREAD = 0.005
+"""No spread is smaller, however regular the runs were."""
 _SHRINK_RUNS = 20.0
 _JUDGED_ROWS = 1_500
 _MOST_LOG = 2.0
@@ -109,11 +110,11 @@ class ContextModel:
         judged = np.flatnonzero(np.isfinite(lesson.predicted))[-_JUDGED_ROWS:]
         if len(judged) < _LEAST_ROWS:
             misses = lesson.stretches - shifts - median.predict(rows)
-            return cls(width, median, None, refined, max(float(np.abs(misses).mean()), _LEAST_SPREAD))
+            return cls(width, median, None, refined, max(float(np.abs(misses).mean()), LEAST_SPREAD))
         misses = lesson.stretches[judged] - lesson.predicted[judged]
         spread = Boosted.fit(
             rows[judged],
-            np.log(np.maximum(np.abs(misses), _LEAST_SPREAD)),
+            np.log(np.maximum(np.abs(misses), LEAST_SPREAD)),
             rounds=_SPREAD_ROUNDS,
             parameters=_SPREAD,
         )
@@ -136,7 +137,7 @@ class ContextModel:
         median = float(self.median.predict(one)[0]) + self.offsets.get(group, 0.0)
         spread = self.default_spread
         if self.spread is not None:
-            spread = max(float(np.exp(self.spread.predict(one)[0])), _LEAST_SPREAD)
+            spread = max(float(np.exp(self.spread.predict(one)[0])), LEAST_SPREAD)
         return Stretch(median, spread, median + float(np.log1p(max(self.smear * spread, -0.5))))
 
     def to_json(self) -> dict[str, Any]:

@@ -36,6 +36,9 @@ _COLUMNS = [NAMES.index(name) for name in _SCALES]
 _WIDTHS = np.array(list(_SCALES.values()))
 _FAMILY = NAMES.index("family")
 
+WIDTH = len(_COLUMNS)
+"""Number of coordinates."""
+
 
 @dataclass(frozen=True)
 class Prior:
@@ -77,7 +80,7 @@ class Correction:
         rows = feature_matrix(chosen)
         families = tuple(FAMILIES[int(index)] for index in rows[:, _FAMILY])
         op_types = tuple(operator.op_type for operator in chosen)
-        empty = cls(prior, _coordinates(rows), families, op_types, np.zeros(len(chosen)))
+        empty = cls(prior, coordinates(rows), families, op_types, np.zeros(len(chosen)))
         gram = empty._covariance(chosen)
         gram[np.diag_indices_from(gram)] += prior.noise**2 / np.maximum(precision[kept], 1e-6)
         weights = cho_solve(cho_factor(gram, lower=True), residuals[kept])
@@ -100,7 +103,7 @@ class Correction:
         """Return the prior covariance of operators with the points, shape (n, n_points)."""
         known, families, op_types = self._codes
         rows = feature_matrix(operators)
-        places = _coordinates(rows)
+        places = coordinates(rows)
         squares = np.sum(places**2, axis=1)[:, None] + np.sum(self.points**2, axis=1)
         apart = np.maximum(squares - 2.0 * (places @ self.points.T), 0.0)
         near = self.prior.family**2 + self.prior.near**2 * np.exp(-apart / (2.0 * self.prior.reach))
@@ -124,14 +127,14 @@ class Correction:
         """Rebuild a correction from plain data."""
         return cls(
             Prior(**data["prior"]),
-            np.array(data["points"], dtype=np.float64).reshape(-1, len(_COLUMNS)),
+            np.array(data["points"], dtype=np.float64).reshape(-1, WIDTH),
             tuple(data["families"]),
             tuple(data["op_types"]),
             np.array(data["weights"], dtype=np.float64),
         )
 
 
-def _coordinates(rows: Floats) -> Floats:
+def coordinates(rows: Floats) -> Floats:
     """Return scaled coordinates, shape (n, n_columns); what an operator lacks counts as 0.
 
     They are rounded so that models stay small as text.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import exp, log
 from typing import Any
 
-from predictors.run import Context, Run
+from predictors.run import Context, Run, RunQuery
 
 RECENT = 12
 """How many newest runs are kept one by one."""
@@ -169,3 +169,8 @@ def ratio_of_sums_log(items: tuple[Recent, ...], weights: list[float]) -> float:
     total = sum(length * exp(item.residual) for item, length in zip(items, calm, strict=True))
     length = sum(calm)
     return log(total / length) if total > 0.0 and length > 1e-3 else float("nan")
+
+
+def group_of(query: RunQuery) -> str:
+    """Return the name under which a network's own offset is kept: the network and how it was timed."""
+    return f"{short_name(query.model)}{'+' if query.profiled else '-'}"

@@ -25,7 +25,8 @@ FLOOR_US = 0.3
 MOST_SAMPLES = 20_000
 """Distinct operators beyond this many add nothing but time: an even choice is kept."""
 
-_MOST_LOG = 25.0
+MOST_LOG = 25.0
+"""Latencies end at e²⁵ µs, some twenty hours."""
 _RESOLUTION_US = 3.0
 _MOST_WEIGHT = 8.0
 _SHRINK_RUNS = 3.0
@@ -104,13 +105,13 @@ class OperatorModel:
                 self._cache.clear()
                 fresh = list(dict.fromkeys(operators))
             memory = np.array([self.measured.get(operator.signature, 0.0) for operator in fresh])
-            logs = np.minimum(self._compute(fresh) + memory, _MOST_LOG)
+            logs = np.minimum(self._compute(fresh) + memory, MOST_LOG)
             self._cache.update(zip(fresh, np.maximum(logs, np.log(FLOOR_US)).tolist(), strict=True))
         return np.array([self._cache[operator] for operator in operators])
 
     def _compute(self, operators: Sequence[Operator]) -> Floats:
         logs = self.law.log_latency_us(operators) + _added(self.corrections, operators)
-        return np.asarray(np.clip(logs, np.log(FLOOR_US), _MOST_LOG), dtype=np.float64)
+        return np.asarray(np.clip(logs, np.log(FLOOR_US), MOST_LOG), dtype=np.float64)
 
     def fallback(self, operators: Sequence[Operator]) -> tuple[str, ...]:
         """Return the operator types, sorted, that were never fitted here."""

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from predictors.buffer import Row
 from predictors.calm_model import Calm
-from predictors.device_state import DeviceState
+from predictors.device_state import DeviceState, group_of
 from predictors.operator_model import FLOOR_US
 from predictors.run import Run
-from predictors.version import PredictorVersion, group_of
+from predictors.version import PredictorVersion
 
 Floats = NDArray[np.float64]
 

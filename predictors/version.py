@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from predictors.calm_model import Calm, CalmModel
 from predictors.context_features import CONTEXT_FEATURES_VERSION, FROZEN_NAMES, NAMES, context_vector
 from predictors.context_model import LEVELS, ContextModel, Stretch
-from predictors.device_state import DeviceState, short_name
+from predictors.device_state import DeviceState, group_of
 from predictors.forecast import Coverage, LatencyForecast, RunForecast, Rung
 from predictors.graph import Operator
 from predictors.operator_model import FLOOR_US
@@ -49,11 +49,6 @@ _PLAIN_FIELDS = (
     ),
     "trained_runs",
 )
-
-
-def group_of(query: RunQuery) -> str:
-    """Return the name under which a network's own offset is kept: the network and how it was timed."""
-    return f"{short_name(query.model)}{'+' if query.profiled else '-'}"
 
 
 @dataclass(frozen=True)
