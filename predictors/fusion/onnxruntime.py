@@ -7,6 +7,7 @@ in the profiles of version 1.31.
 
 from predictors.fusion import conditions
 from predictors.fusion.cleaning import clean
+from predictors.fusion.dense import SCALING, flatten_products, merge_reshapes
 from predictors.fusion.nchwc import BlockedLayout
 from predictors.fusion.patterns import Chain, Template, apply_chains, apply_templates
 from predictors.fusion.rewriting import Rewriting
@@ -72,6 +73,9 @@ def rewrite(graph: Rewriting, block: int) -> None:
     clean(graph)
     apply_chains(graph, FOLDING)
     apply_templates(graph, TEMPLATES)
+    flatten_products(graph)
+    merge_reshapes(graph)
+    apply_chains(graph, SCALING)
     apply_chains(graph, ACTIVATIONS)
     if block:
         BlockedLayout(graph, block).apply()

@@ -4,6 +4,7 @@ Their converters do most of the fusing: normalisations are folded into convoluti
 recorded on the operator before them. A TFLite file is already in that form, so that its operators are its
 kernels; an ONNX file is taken through the same steps as its conversion would (the TFLite converter's
 `legalize` and `optimize` passes; MNN's post-conversion `MergeBNToConvolution`, `MergeReluToConvolution`).
+Types keep their ONNX names, which importers of measurements use too.
 """
 
 from predictors.fusion import conditions
@@ -36,7 +37,6 @@ MNN_ACTIVATIONS = (
     Chain(_CONV, frozenset({"Relu", "Relu6"}), activation=True),
     Chain(_CONV, frozenset({"Clip"}), activation=True, when=conditions.bounded_by_constants),
 )
-MNN_NAMES = {"Conv": "Convolution", "Gemm": "InnerProduct", "MaxPool": "Pooling", "AveragePool": "Pooling"}
 
 
 def rewrite_tflite(graph: Rewriting) -> None:
@@ -47,14 +47,7 @@ def rewrite_tflite(graph: Rewriting) -> None:
 
 
 def rewrite_mnn(graph: Rewriting) -> None:
-    """Fuse as MNN's converter does, under MNN's names; depthwise convolutions are a type of their own."""
+    """Fuse as MNN's converter does."""
     clean(graph)
     apply_chains(graph, FOLDING)
     apply_chains(graph, MNN_ACTIVATIONS)
-    for op in graph:
-        weights = graph.shape(op.inputs[1]) if op.op_type == "Conv" and len(op.inputs) > 1 else ()
-        group = op.attributes.get("group", 1)
-        if weights and len(weights) > 1 and weights[1] == 1 and group == weights[0] and weights[0] > 1:
-            op.op_type = "ConvolutionDepthwise"
-        else:
-            op.op_type = MNN_NAMES.get(op.op_type, op.op_type)

@@ -147,6 +147,11 @@ class Rewriting:
         self.tensors[derived] = replace(self.tensors[name], name=derived, shape=shape, content="")
         return derived
 
+    def new_constant(self, name: str, shape: Shape, dtype: str) -> str:
+        """Register a constant that the framework brings in, and return its name."""
+        self.tensors[name] = Tensor(name, shape, dtype, constant=True)
+        return name
+
     def new_tensor(self, name: str, operator: Operator) -> None:
         """Register the result of an operator under a name of its own."""
         shape = operator.outputs[0] if operator.outputs else ()
