@@ -25,3 +25,12 @@ def read(
     from predictors import onnx_reader
 
     return onnx_reader.read(data, input_shapes=input_shapes, limits=limits, name=name)
+
+
+def without_weights(data: bytes) -> bytes | None:
+    """Return an ONNX file without its weights, None for other formats; `data` must be readable."""
+    if data[4:8] == b"TFL3":
+        return None
+    from predictors import onnx_skeleton
+
+    return onnx_skeleton.skeleton(data)

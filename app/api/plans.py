@@ -38,7 +38,12 @@ def post_plan(request: PlanRequest, plans: PlansDep) -> Response:
     question = PlanQuestion(
         models=[
             ModelToPlan(
-                model.digest, model.deadline_us, model.period_us, model.release_us, tuple(model.after)
+                digest=model.digest,
+                deadline_us=model.deadline_us,
+                period_us=model.period_us,
+                release_us=model.release_us,
+                after=tuple(model.after),
+                input_shapes={name: tuple(shape) for name, shape in (model.inputs or {}).items()},
             )
             for model in request.models
         ],

@@ -1,15 +1,17 @@
 """What a framework runs for a model: from its uploaded file, from reported runs, or both."""
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from app.errors import NotFoundError
+from app.services.models import read
 from app.store import models
 from app.store.engine import Connection
 from predictors import fusion
 from predictors.fusion import KernelGraph
-from predictors.graph import Operator
+from predictors.graph import Operator, Shape
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -26,13 +28,28 @@ class KernelCache:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._graphs: dict[tuple[str, str], tuple[float, KernelGraph]] = {}
+        self._graphs: dict[Hashable, tuple[float, KernelGraph]] = {}
         self._kernels: dict[tuple[str, str, str], tuple[float, tuple[Sequence[Operator], str]]] = {}
 
-    def graph(self, connection: Connection, digest: str, *, framework: str) -> KernelGraph:
-        """Return what `kernel_graph` returns."""
+    def graph(
+        self,
+        connection: Connection,
+        digest: str,
+        *,
+        framework: str,
+        input_shapes: Mapping[str, Shape] | None = None,
+    ) -> KernelGraph:
+        """Return what `kernel_graph` returns, or `reshaped_kernel_graph` where input shapes are given."""
+        if input_shapes:
+            return self._remembered(
+                self._graphs,
+                (digest, framework, tuple(sorted(input_shapes.items()))),
+                lambda: reshaped_kernel_graph(connection, digest, framework, input_shapes),
+            )
         return self._remembered(
-            self._graphs, (digest, framework), lambda: kernel_graph(connection, digest, framework=framework)
+            self._graphs,
+            (digest, framework, ()),
+            lambda: kernel_graph(connection, digest, framework=framework),
         )
 
     def kernels(
@@ -67,6 +84,23 @@ def kernel_graph(connection: Connection, digest: str, *, framework: str) -> Kern
     if reported is None:
         return fusion.kernels(graph, framework)
     return fusion.fitted(graph, framework, reported)
+
+
+def reshaped_kernel_graph(
+    connection: Connection, digest: str, framework: str, input_shapes: Mapping[str, Shape]
+) -> KernelGraph:
+    """Return an uploaded model's kernels for other input shapes, by the framework's rules.
+
+    Raises `NotFoundError`, or `UnreadableModelError` when the model does not take these shapes.
+    """
+    data = models.get_skeleton(connection, digest)
+    if data is None:
+        raise NotFoundError(
+            f"No ONNX file {digest} was uploaded that could be read again with other shapes; "
+            "post the model to /v1/models with `?input=NAME:1,3,224,224`."
+        )
+    graph = read(data, name=None, input_shapes=input_shapes, pointer="/models")
+    return fusion.kernels(replace(graph, digest=digest), framework)
 
 
 def kernels(

@@ -23,13 +23,18 @@ def register(
 
     `input_shapes` binds dynamic axes by input name. Raises `UnreadableModelError`; then nothing is stored.
     """
-    try:
-        graph = model_reader.read(data, input_shapes=input_shapes, name=name)
-    except GraphError as error:
-        raise UnreadableModelError(str(error), faults=(Fault("", error.fault.value),)) from error
+    graph = read(data, name=name, input_shapes=input_shapes, pointer="")
     with database.write() as connection:
-        models.put_graph(connection, graph)
+        models.put_graph(connection, graph, model_reader.without_weights(data))
     return graph
+
+
+def read(data: bytes, *, name: str | None, input_shapes: Mapping[str, Shape], pointer: str) -> ModelGraph:
+    """Parse an ONNX file; raise `UnreadableModelError` with a fault at `pointer`."""
+    try:
+        return model_reader.read(data, input_shapes=input_shapes, name=name)
+    except GraphError as error:
+        raise UnreadableModelError(str(error), faults=(Fault(pointer, error.fault.value),)) from error
 
 
 def get(database: Database, digest: str) -> ModelGraph:

@@ -24,19 +24,24 @@ from app.services.targets import Processor, Target
 from app.store import operators, plans
 from app.store.engine import Database
 from predictors.fusion import KernelGraph
+from predictors.graph import Shape
 
 REMEMBERED_PLANS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class ModelToPlan:
-    """One model of a request, by digest; the rest as in `planning.problem.ModelRequest`."""
+    """One model of a request, by digest; the rest as in `planning.problem.ModelRequest`.
+
+    `input_shapes` binds other shapes than the file was uploaded with.
+    """
 
     digest: str
     deadline_us: float | None = None
     period_us: float | None = None
     release_us: float = 0.0
     after: tuple[int, ...] = ()
+    input_shapes: Mapping[str, Shape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,9 @@ class PlanService:
             unavailable = [place.info.name for place in chosen if place.serving is None]
             framework = used[0].key.framework if used else ""
             graphs = [
-                self._kernels.graph(connection, model.digest, framework=framework)
+                self._kernels.graph(
+                    connection, model.digest, framework=framework, input_shapes=model.input_shapes
+                )
                 for model in question.models
             ]
             copies = measured_copies(connection, used)

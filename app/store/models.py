@@ -14,12 +14,16 @@ SEARCHED_RUNS = 100
 """How many of a model's newest profiled runs are searched for one that was timed by operator."""
 
 
-def put_graph(connection: Connection, graph: ModelGraph) -> None:
-    """Store an uploaded model's graph under its digest; once stored it stays as it is."""
+def put_graph(connection: Connection, graph: ModelGraph, skeleton: bytes | None) -> None:
+    """Store an uploaded model under its digest: its graph, and its file without the weights, if kept.
+
+    Once stored it stays as it is.
+    """
     statement = insert_or(connection, model_graph).values(
         digest=graph.digest,
         name=graph.name,
         graph=json.dumps(graph.to_json(), separators=(",", ":")),
+        skeleton=skeleton,
         uploaded_at_us=time.time_ns() // 1000,
     )
     connection.execute(statement.on_conflict_do_nothing())
@@ -29,6 +33,12 @@ def get_graph(connection: Connection, digest: str) -> ModelGraph | None:
     """Return the graph of an uploaded model."""
     text = connection.scalar(select(model_graph.c.graph).where(model_graph.c.digest == digest))
     return None if text is None else ModelGraph.from_json(json.loads(text))
+
+
+def get_skeleton(connection: Connection, digest: str) -> bytes | None:
+    """Return an uploaded model's file without its weights, None where it was not kept."""
+    data = connection.scalar(select(model_graph.c.skeleton).where(model_graph.c.digest == digest))
+    return None if data is None else bytes(data)
 
 
 def list_graphs(connection: Connection) -> list[tuple[str, str]]:

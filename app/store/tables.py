@@ -88,6 +88,7 @@ model_graph = Table(
     Column("digest", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("graph", Text, nullable=False),
+    Column("skeleton", LargeBinary, comment="the ONNX file without its weights"),
     Column("uploaded_at_us", BigInteger, nullable=False),
 )
 

@@ -82,6 +82,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("graph", sa.Text(), nullable=False),
+        sa.Column("skeleton", sa.LargeBinary(), comment="the ONNX file without its weights"),
         sa.Column("uploaded_at_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("digest", name="pk_model_graph"),
     )

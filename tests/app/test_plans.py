@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -13,7 +14,7 @@ from app.settings import Settings
 from app.store.engine import Database
 from tests import phone
 from tests.app.test_learning import learn_all, send
-from tests.onnx_models import light
+from tests.onnx_models import light, model, node
 
 OTHER = "cpu:1"
 
@@ -87,6 +88,20 @@ def test_one_processor_can_be_asked_for(client: TestClient, digest: str) -> None
     named = [name for stage in plan["stages"] for name in stage["operators"]]
     described = client.get(f"/v1/models/{digest}").json()
     assert set(named) <= {operator["name"] for operator in described["operators"]}
+
+
+def test_dynamic_axes_are_bound_by_the_request(client: TestClient, digest: str) -> None:
+    layers = [node("MatMul", "x w", "h"), node("Relu", "h", "y")]
+    data = model(layers, [("x", ["rows", 256])], ["y"], {"w": np.ones((256, 256), np.float32)})
+    bound = client.post("/v1/models", content=data, params={"input": "x:8,256"}).json()["digest"]
+    few = ask(client, bound, models=[{"digest": bound, "inputs": {"x": [8, 256]}}])
+    many = ask(client, bound, models=[{"digest": bound, "inputs": {"x": [8000, 256]}}])
+    assert ask(client, bound)["plans"] == few["plans"]
+    assert many["plans"][0]["bound_us"] > 10 * few["plans"][0]["bound_us"]
+    wrong = {"models": [{"digest": bound, "inputs": {"x": [8, 255]}}], "device_id": phone.DEVICE_ID}
+    refused = client.post("/v1/plan", json=wrong)
+    assert refused.status_code == 422
+    assert "256" in refused.json()["detail"]
 
 
 def test_what_cannot_be_planned_is_said(client: TestClient, digest: str) -> None:

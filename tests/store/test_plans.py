@@ -54,8 +54,8 @@ def test_a_graph_comes_back_whole(database: Database) -> None:
         tensors={"x": Tensor("x", (1, 3, 8, 8), "float16"), "w": Tensor("w", (), "float16", constant=True)},
     )
     with database.write() as connection:
-        models.put_graph(connection, graph)
-        models.put_graph(connection, graph)
+        models.put_graph(connection, graph, b"onnx")
+        models.put_graph(connection, graph, b"onnx")
     with database.read() as connection:
         assert models.get_graph(connection, "sha256:1") == graph
         assert models.get_graph(connection, "sha256:2") is None
