@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 MOST_POINTS = 800
 """Beyond, an even choice of the points is kept: fitting takes time with their cube."""
 
+_BATCH = 1_000
+
 _SCALES: Mapping[str, float] = {
     **{"log_executed_macs": 4.0, "log_input_bytes": 3.0, "log_weight_bytes": 3.0, "log_output_bytes": 3.0},
     **{"log_out_height": 2.0, "log_out_width": 2.0, "log_in_channels": 2.0, "log_out_channels": 2.0},
@@ -88,10 +90,12 @@ class Correction:
 
     def predict(self, operators: Sequence[Operator]) -> Floats:
         """Return the log correction of each operator, shape (n,)."""
-        if not operators:
-            return np.empty(0)
+        parts = [
+            self._covariance(operators[first : first + _BATCH]) @ self.weights
+            for first in range(0, len(operators), _BATCH)
+        ]
         # Rounded, because matrix products differ in the last bit with memory layout and batch size.
-        return np.asarray(np.round(self._covariance(operators) @ self.weights, 9), dtype=np.float64)
+        return np.asarray(np.round(np.concatenate(parts), 9) if parts else [], dtype=np.float64)
 
     @cached_property
     def _codes(self) -> tuple[dict[str, int], NDArray[np.int64], NDArray[np.int64]]:

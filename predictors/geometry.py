@@ -4,6 +4,7 @@ Converters drop hyper-parameters, and some name a kernel that cannot produce the
 shapes imply is used instead, and the commonest choice where even they leave it open.
 """
 
+from functools import lru_cache
 from math import prod
 
 from predictors import cost
@@ -17,6 +18,7 @@ def spatial(shapes: tuple[Shape, ...]) -> Shape:
     return shapes[0][2:] if shapes else ()
 
 
+@lru_cache(maxsize=65_536)
 def strides(operator: Operator) -> tuple[int, ...]:
     """Return the strides: declared, else how much the spatial size shrinks (grows, if transposed)."""
     declared = cost.integers_attribute(operator, "strides")
@@ -30,6 +32,7 @@ def strides(operator: Operator) -> tuple[int, ...]:
     return tuple(max(round(larger / smaller), 1) for larger, smaller in zip(before, after, strict=True))
 
 
+@lru_cache(maxsize=65_536)
 def kernel(operator: Operator) -> tuple[int, ...]:
     """Return the spatial kernel, empty for operators that have none or do not tell.
 

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 FLOOR_US = 0.3
 """Latencies are whole microseconds, so 0 means less than one; logarithms start here."""
 
-MOST_SAMPLES = 20_000
+MOST_SAMPLES = 8_000
 """Distinct operators beyond this many add nothing but time: an even choice is kept."""
 
 MOST_LOG = 25.0
@@ -73,7 +73,8 @@ class OperatorModel:
         counts = np.array([float(sample.count) for sample in samples])
         latency_us = np.maximum([sample.latency_us for sample in samples], FLOOR_US)
         common = siblings.corrections[:1] if siblings is not None else ()
-        shared = _added(common, operators)
+        lent = dict(siblings.measured) if siblings is not None else {}
+        shared = _added(common, operators) + _remembered(lent, operators)
         weights = np.minimum(np.sqrt(counts), _MOST_WEIGHT) / _MOST_WEIGHT
         law = CostLaw.fit(
             operators, latency_us / np.exp(shared), weights, None if siblings is None else siblings.law
@@ -82,10 +83,11 @@ class OperatorModel:
         precision = 1.0 / (1.0 + (_RESOLUTION_US / latency_us) ** 2)
         own = Correction.fit(operators, residuals, precision, OWN if common else SHARED)
         residuals = residuals - own.predict(operators)
-        measured = {
-            sample.operator.signature: float(residual) * sample.count / (sample.count + _SHRINK_RUNS)
-            for sample, residual in zip(samples, residuals, strict=True)
-        }
+        measured = dict(lent)
+        for sample, residual in zip(samples, residuals.tolist(), strict=True):
+            signature = sample.operator.signature
+            known = sample.count / (sample.count + _SHRINK_RUNS)
+            measured[signature] = lent.get(signature, 0.0) + residual * known
         seen = frozenset(operator.op_type for operator in operators)
         return cls(law, (*common, own), measured, seen)
 
@@ -104,8 +106,7 @@ class OperatorModel:
             if len(self._cache) + len(fresh) > _CACHE_SIZE:
                 self._cache.clear()
                 fresh = list(dict.fromkeys(operators))
-            memory = np.array([self.measured.get(operator.signature, 0.0) for operator in fresh])
-            logs = np.minimum(self._compute(fresh) + memory, MOST_LOG)
+            logs = np.minimum(self._compute(fresh) + _remembered(self.measured, fresh), MOST_LOG)
             self._cache.update(zip(fresh, np.maximum(logs, np.log(FLOOR_US)).tolist(), strict=True))
         return np.array([self._cache[operator] for operator in operators])
 
@@ -148,6 +149,10 @@ def _added(corrections: Sequence[Correction], operators: Sequence[Operator]) -> 
     for correction in corrections:
         total = total + correction.predict(operators)
     return total
+
+
+def _remembered(measured: Mapping[str, float], operators: Sequence[Operator]) -> Floats:
+    return np.array([measured.get(operator.signature, 0.0) for operator in operators])
 
 
 PRIOR = OperatorModel()

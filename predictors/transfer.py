@@ -11,7 +11,7 @@ as the reference at the speed of its nearest relatives, and every sample of its 
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp
 
 import numpy as np
@@ -53,7 +53,8 @@ class Pool:
         """Return what is known of a processor before it is measured: the prior where nothing is.
 
         Nearest are processors of the same kind, those of the same SoC first, then those whose names
-        have most in common (`cpu-big-4` is nearer to `cpu-big-2` than to `cpu-little-4`).
+        have most in common (`cpu-big-4` is nearer to `cpu-big-2` than to `cpu-little-4`). No operator type
+        counts as seen: nothing was measured on the processor itself.
         """
         kind = self.kinds.get(_kind(key))
         if kind is None:
@@ -61,7 +62,7 @@ class Pool:
         likeness = {other: _likeness(key, other) for other in kind.log_slowness}
         most = max(likeness.values())
         nearest = [slowness for other, slowness in kind.log_slowness.items() if likeness[other] == most]
-        return kind.reference.scaled(float(np.mean(nearest)))
+        return replace(kind.reference.scaled(float(np.mean(nearest))), seen_types=frozenset())
 
 
 def _kind(key: PredictorKey) -> tuple[str, str]:
