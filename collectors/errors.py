@@ -15,3 +15,7 @@ class ModelError(CollectorError):
 
 class ProfileError(CollectorError):
     """The engine's profile does not tell the runs that were made."""
+
+
+class PlanError(CollectorError):
+    """A plan cannot be executed here."""
