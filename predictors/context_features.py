@@ -73,4 +73,4 @@ def _relative(context: Context, levels: Mapping[str, float], name: str) -> float
     value, level = context.get(name), levels.get(name)
     if value is None or level is None or value <= 0 or level <= 0:
         return nan
-    return log(value / level)
+    return log(value) - log(level)

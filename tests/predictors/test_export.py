@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from predictors.device_state import DeviceState
@@ -93,6 +93,7 @@ def test_forecasts_agree_without_state_or_on_an_outdated_one(fitted: Fitted) -> 
     st.booleans(),
     st.sampled_from(["net1", "never seen"]),
 )
+@example(operators=[], context={"probe_memory_us": 5e-324}, profiled=False, model="net1")
 def test_forecasts_agree_on_random_operators_and_contexts(
     fitted: Fitted, operators: list[Operator], context: dict[str, float], profiled: bool, model: str
 ) -> None:
