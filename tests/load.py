@@ -163,6 +163,15 @@ class Sent:
     latencies_s: list[float] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
 
+    def add(self, other: "Sent") -> None:
+        """Append another stretch."""
+        self.seconds += other.seconds
+        self.accepted += other.accepted
+        self.wire_bytes += other.wire_bytes
+        self.latencies_s += other.latencies_s
+        for status, count in other.statuses.items():
+            self.statuses[status] = self.statuses.get(status, 0) + count
+
 
 class ServerDiedError(Exception):
     """The server closed its connections; `pending` are the bodies without an answer, with their run ids."""

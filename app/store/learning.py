@@ -102,7 +102,9 @@ _RUNS: Select[Any] = (
     .join(framework, framework.c.id == run.c.framework_id)
     .join(model, model.c.id == run.c.model_id)
     .join(context, context.c.id == run.c.context_id)
+    .where(device.c.quarantined.is_(False))
 )
+"""Runs to learn from; those of a device set aside are stored and never read."""
 
 
 def _query(row: Row[Any], operators: tuple[Any, ...]) -> RunQuery:

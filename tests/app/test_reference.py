@@ -10,6 +10,7 @@ from app import observability, reference
 from app.cli import build
 from app.settings import Settings
 from app.store.engine import Database
+from app.store.tables import metadata
 
 
 def test_the_page_is_current() -> None:
@@ -56,3 +57,15 @@ def test_the_sql_that_operators_are_shown_works(sqlite_url: str) -> None:
         for statement in statements:
             connection.execute(text(statement)).all()
     database.dispose()
+
+
+def test_every_column_is_explained() -> None:
+    text_of = (reference.PAGE.parent / "database.md").read_text()
+    starts = {name: text_of.find(f"\n`{name}`:") for name in metadata.tables}
+    starts |= {name: text_of.find(f". `{name}`:") for name, at in starts.items() if at < 0}
+    assert [name for name, at in starts.items() if at < 0] == []
+    for name, table in metadata.tables.items():
+        following = [at for at in starts.values() if at > starts[name]]
+        section = text_of[starts[name] : min(following, default=len(text_of))]
+        missing = [column.name for column in table.columns if f"`{column.name}`" not in section]
+        assert missing == [], name
