@@ -54,6 +54,14 @@ class Operator:
     dtype: str = "float32"
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict, hash=False)
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.op_type, self.inputs, self.outputs, self.dtype))
+
+    def __hash__(self) -> int:
+        # Kept: operators are looked up thousands of times a plan, and their shapes are long to hash.
+        return self._hash
+
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object, the form that the wire uses too."""
         return {

@@ -7,12 +7,16 @@ do not mix, its share of it); by height each part computes its rows and needs a 
 
 from dataclasses import replace
 from enum import StrEnum
+from functools import lru_cache
 
 from predictors.cost import CONVOLUTIONS, FULLY_CONNECTED
 from predictors.graph import Operator, Shape
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of a kernel for which latencies are predicted (CoDL's ratio step)."""
+
+_REMEMBERED = 65_536
+"""Operators come back request after request; cutting one anew costs more than looking it up."""
 
 _CONVOLUTIONS = CONVOLUTIONS | {"Convolution"}
 _MATRICES = FULLY_CONNECTED | {"MatMul"}
@@ -30,6 +34,7 @@ class Dimension(StrEnum):
     HEIGHT = "height"
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def is_splittable(operator: Operator, dimension: Dimension) -> bool:
     """Tell whether a kernel can be cut along a dimension into at least ten parts."""
     if len(operator.outputs) != 1 or not operator.inputs:
@@ -44,6 +49,7 @@ def is_splittable(operator: Operator, dimension: Dimension) -> bool:
     return (conv or operator.op_type in _CHANNELWISE) and len(output) == 4 and output[1] >= 10
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def mixes_channels(operator: Operator) -> bool:
     """Tell whether each output channel reads all input channels."""
     if operator.op_type in _MATRICES:
@@ -54,6 +60,7 @@ def mixes_channels(operator: Operator) -> bool:
     return not (isinstance(group, int) and group > 1 and group == operator.outputs[0][1])
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def halo(operator: Operator) -> float:
     """Return the rows that a part reads beyond its own share, as a share of the input's height."""
     kernel = operator.attributes.get("kernel_shape")
@@ -66,6 +73,7 @@ def halo(operator: Operator) -> float:
     return max(float(kernel[0]) - float(stride), 0.0) / max(operator.inputs[0][2], 1)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def sliced(operator: Operator, dimension: Dimension, fraction: float) -> Operator:
     """Return the operator that computes `fraction` of the output along `dimension`."""
     output = operator.outputs[0]

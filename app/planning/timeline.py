@@ -177,21 +177,24 @@ class _Layout:
         waits = set(work.after)
         copies: list[Copy] = []
         members = set(work.kernels)
-        overlap = self._overlaps(work, members)
+        shares, overlap = self._shares(work, members)
         for index in work.kernels:
             kernel = problem.kernels[index]
             for earlier in kernel.before:
-                if earlier not in members and not self._done[earlier]:
+                if earlier in members:
+                    continue
+                if not self._done[earlier]:
                     raise ValueError(f"kernel {index} runs before kernel {earlier}, which it waits for")
                 if problem.kernels[earlier].model != kernel.model:
                     waits.update(self._done[earlier])
             for tensor in kernel.reads:
-                if problem.tensors[tensor].writer not in members:
-                    copies += self._fetch(tensor, kernel, work, overlap[index], waits)
+                writer = problem.tensors[tensor].writer
+                if writer >= 0 and writer not in members:
+                    copies += self._fetch(tensor, kernel, work, overlap.get(index, 0.0), waits)
         for index in work.kernels:
             self._done[index].append(place)
-            for tensor in problem.kernels[index].writes:
-                self._pieces.setdefault(tensor, []).append(_Piece(place, work.processor, work.split))
+        for tensor in {tensor for index in work.kernels for tensor in problem.kernels[index].writes}:
+            self._pieces.setdefault(tensor, []).append(_Piece(place, work.processor, work.split))
         for resource in problem.processors[work.processor].resources:
             if resource in self._last:
                 waits.add(self._last[resource])
@@ -200,28 +203,33 @@ class _Layout:
         self.waits.append(tuple(sorted(waits)))
         self.copies.append(tuple(copies))
         self.fixed.append(problem.costs.dispatch_us[work.processor] + sum(copy.cost_us for copy in copies))
-        shares = tuple(self._share(work, overlap[index]) for index in work.kernels)
         self.shares.append(shares)
-        self.kernels.append(
-            tuple(
-                self._latency(index, work, share) * scale
-                for index, share in zip(work.kernels, shares, strict=True)
-            )
-        )
+        self.kernels.append(self._latencies(work, shares, scale))
         self.release.append(problem.models[problem.kernels[work.kernels[0]].model].release_us)
 
-    def _share(self, work: Work, overlap: float) -> float:
-        return 1.0 if work.split is None else min(1.0, work.split.length + overlap * _sides(work.split) / 2)
-
-    def _latency(self, kernel: int, work: Work, share: float) -> float:
+    def _latencies(self, work: Work, shares: tuple[float, ...], scale: float) -> tuple[float, ...]:
         if work.split is None:
-            return self._whole[kernel][work.processor]
-        return self._problem.costs.part_us(kernel, work.processor, work.split.dimension, share)
+            rows, processor = self._whole, work.processor
+            return tuple([rows[index][processor] * scale for index in work.kernels])
+        part_us = self._problem.costs.part_us
+        return tuple(
+            part_us(index, work.processor, work.split.dimension, share) * scale
+            for index, share in zip(work.kernels, shares, strict=True)
+        )
+
+    def _shares(self, work: Work, members: set[int]) -> tuple[tuple[float, ...], dict[int, float]]:
+        """Return what a work computes of each kernel, and the rows beyond its own among that."""
+        if work.split is None:
+            return (1.0,) * len(work.kernels), {}
+        if work.split.dimension is not Dimension.HEIGHT:
+            return (work.split.length,) * len(work.kernels), {}
+        overlap = self._overlaps(work, members)
+        sides = _sides(work.split) / 2
+        shares = tuple(min(1.0, work.split.length + overlap[index] * sides) for index in work.kernels)
+        return shares, overlap
 
     def _overlaps(self, work: Work, members: set[int]) -> dict[int, float]:
         """For each kernel the share of rows that it computes beyond its own because later ones overlap."""
-        if work.split is None or work.split.dimension is not Dimension.HEIGHT:
-            return dict.fromkeys(work.kernels, 0.0)
         overlap: dict[int, float] = {}
         for index in reversed(work.kernels):
             overlap[index] = max(
@@ -237,8 +245,6 @@ class _Layout:
     def _fetch(self, tensor: int, kernel: Kernel, work: Work, overlap: float, waits: set[int]) -> list[Copy]:
         """Return the copies that bring what `kernel` needs of a tensor; add the works that wrote it."""
         data = self._problem.tensors[tensor]
-        if data.writer < 0:
-            return []
         need = _need(kernel, work.split, overlap)
         copies = []
         for place, piece in enumerate(self._pieces[tensor]):

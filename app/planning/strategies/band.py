@@ -57,6 +57,9 @@ def propose(problem: Problem, _effort: Effort) -> Sequence[Draft]:
     jobs = [unit_subgraphs(problem, model) for model in range(len(problem.models))]
     if any(min(unit.latency_us) == float("inf") for units in jobs for unit in units):
         raise ImpossibleError("some sub-graph is supported by no processor once short segments are dropped")
+    if len(jobs) == 1:
+        # With one request in the queue all schedulers decide alike.
+        return [_schedule(problem, jobs, _first_come, reserve=False)]
     drafts = [
         replace(_schedule(problem, jobs, _first_come, reserve=False), note="shortest expected latency"),
         replace(_schedule(problem, jobs, _largest_first, reserve=False), note="HEFT"),
