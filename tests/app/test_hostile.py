@@ -87,7 +87,7 @@ def test_bombs_are_noticed_early(client: TestClient, encoding: str) -> None:
     ("content", "headers", "status"),
     [
         (b"not gzip", {"content-encoding": "gzip"}, 400),
-        (gzip.compress(b"{}")[:-4], {"content-encoding": "gzip"}, 400),
+        (gzip.compress(b"{}", mtime=0)[:-4], {"content-encoding": "gzip"}, 400),
         (b"not zstd", {"content-encoding": "zstd"}, 400),
         (b"{}", {"content-encoding": "br"}, 415),
         (b"{}", {"content-type": "text/plain"}, 415),
