@@ -36,11 +36,15 @@ class StageTiming:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One execution: the model's outputs by name, its latency, and its stages."""
+    """One execution: the model's outputs by name, its latency, and its stages.
+
+    With a `fallback_reason` the whole model ran instead of the plan.
+    """
 
     outputs: Mapping[str, Array]
     latency_us: float
     stages: tuple[StageTiming, ...]
+    fallback_reason: str | None = None
 
 
 class _Stage:
