@@ -26,7 +26,10 @@ from collectors.client import Client, ServiceError
 from collectors.models import LIGHT, find_models
 
 DEVICE_ID = "this-machine"
-MODEL = "resnet50"
+MODELS = ("inception_v1", "resnet50", "shufflenet", "squeezenet", "zfnet512")
+"""Those light models that are quick enough for each to run often in every condition."""
+
+PLANNED_MODEL = "resnet50"
 PREFERRED_PORT = 8321
 START_LIMIT_S = 60.0
 LEARN_LIMIT_S = 120.0
@@ -50,8 +53,8 @@ def run(folder: Path, *, seconds: float, once: bool) -> None:
         client = stack.enter_context(Client(server))
         console.print(f"Serving on {server}; the database is {folder / 'socast.db'}.")
         console.print(
-            f"Timing the light models of the onnx package on this processor for {seconds:.0f} s: calm first, "
-            "then with competing processes and memory pressure coming and going (s0 to s4)."
+            f"Timing {len(MODELS)} networks of the onnx package on this processor for {seconds:.0f} s: calm "
+            "first, then with competing processes and memory pressure coming and going (s0 to s4)."
         )
         with _agent(server, folder, seconds) as events:
             _watch(console, events, client, seconds)
@@ -65,10 +68,10 @@ def run(folder: Path, *, seconds: float, once: bool) -> None:
 
 
 def _show(console: Console, client: Client) -> None:
-    model = next(file for file in find_models(LIGHT) if file.identity.name == MODEL)
-    digest = client.register_model(model.path)["digest"]
+    path = next(file.path for file in find_models(LIGHT) if file.identity.name == PLANNED_MODEL)
+    digest = client.register_model(path)["digest"]
     answer = client.plan({"models": [{"digest": digest}], "device_id": DEVICE_ID})
-    console.print(f"\n[bold]Where should {MODEL} run on this machine now?[/bold]  (POST /v1/plan)")
+    console.print(f"\n[bold]Where should {PLANNED_MODEL} run on this machine now?[/bold]  (POST /v1/plan)")
     console.print(plan_table(answer))
     for item in answer["impossible"]:
         console.print(f"{item['strategy']}: {item['reason']}")
@@ -144,7 +147,22 @@ def _service(server: str, folder: Path) -> Iterator[None]:
 @contextmanager
 def _agent(server: str, folder: Path, seconds: float) -> Iterator[Iterator[Event]]:
     """Run the agent; yield its events, which end when it does."""
-    arguments = ("--server", server, "--device", DEVICE_ID, "--seconds", str(seconds), "--json")
+    models = folder / "models"
+    models.mkdir()
+    for file in find_models(LIGHT):
+        if file.identity.name in MODELS:
+            (models / file.path.name).symlink_to(file.path)
+    arguments = (
+        "--models",
+        str(models),
+        "--server",
+        server,
+        "--device",
+        DEVICE_ID,
+        "--seconds",
+        str(seconds),
+        "--json",
+    )
     log = folder / "agent.log"
     with _process(
         "agent", *arguments, "--spool", str(folder / "spool.sqlite"), log=log, stdout=subprocess.PIPE
