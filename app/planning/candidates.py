@@ -31,6 +31,7 @@ class Candidates:
         self.of_unit = self._promising()
         self.tail_us = self._tails()
         self.left_us = self._left()
+        self.speed, self.team_us = self._team()
 
     def _promising(self) -> list[list[int]]:
         """For each unit the layouts worth trying: every processor, and the splits that beat them alone."""
@@ -72,6 +73,14 @@ class Candidates:
             for unit, layouts in zip(self._units, self.of_unit, strict=True)
         ]
         return [*np.cumsum(work[::-1])[::-1][1:].tolist(), 0.0]
+
+    def _team(self) -> tuple[list[float], list[float]]:
+        """Return each processor's share of the team's speed, and each unit's time if all could share it."""
+        times = np.maximum([unit.whole_us for unit in self._units], 1e-3)
+        rates = 1.0 / times  # 0 where not supported
+        together = rates.sum(axis=1)
+        share = (rates / together[:, None]).mean(axis=0)
+        return share.tolist(), (1.0 / together).tolist()
 
     def fits(self, step: int, layout: int) -> bool:
         """Tell whether a unit can be cut as a layout is, and both processors support it."""
@@ -115,6 +124,12 @@ class Candidates:
         size = self._problem.tensors[tensor].size_bytes
         transfer = self._problem.costs.transfer
         return fetches(self.layouts[written], self.layouts[wanted], size, halo, transfer, mixes=mixes)
+
+    def begin_us(self, step: int) -> float:
+        """Return the least time from a unit's start to the end of everything."""
+        unit = self._units[step]
+        fastest = min((max(self._times(unit, layout)) for layout in self.of_unit[step]), default=0.0)
+        return fastest + max((self.tail_us[tensor] for tensor in unit.writes), default=0.0)
 
     def _tails(self) -> dict[int, float]:
         """For each tensor the least time from its being written to the end of everything that follows."""

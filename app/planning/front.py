@@ -14,13 +14,17 @@ there, once a later unit makes it compute rows beyond its own. None once someone
 
 @dataclass(slots=True)
 class State:
-    """One partial plan; `trail` leads back to the choices that made it."""
+    """One partial plan; `trail` leads back to the choices that made it.
+
+    It cannot end before `bound`; `rank` is an estimate of when it will, which orders states.
+    """
 
     free: tuple[float, ...]
     open: tuple[Open | None, ...]
     held: tuple[Held, ...]
     end: float
     bound: float
+    rank: float
     trail: "tuple[State, int, tuple[int, ...]] | None"
 
 
@@ -30,15 +34,15 @@ class Front:
     def __init__(self, width: int, incumbent_us: float) -> None:
         self._width = width
         self._limit = incumbent_us
-        self._bounds: list[float] = []
+        self._ranks: list[float] = []
         self._found: dict[object, list[State]] = {}
         self.truncated = False
 
-    def admits(self, bound: float) -> bool:
-        """Tell whether a state of that bound can still be among the best."""
+    def admits(self, bound: float, rank: float) -> bool:
+        """Tell whether a state of that bound and rank can still be among the best."""
         if bound >= self._limit:
             return False
-        if len(self._bounds) >= self._width and bound > self._bounds[self._width - 1]:
+        if len(self._ranks) >= self._width and rank > self._ranks[self._width - 1]:
             self.truncated = True
             return False
         return True
@@ -65,12 +69,12 @@ class Front:
             rivals[:] = [*kept, child]
         else:
             self._found[key] = [child]
-        insort(self._bounds, child.bound)
+        insort(self._ranks, child.rank)
 
     def best(self) -> list[State]:
         """Return the most promising states, in order."""
         states = [state for group in self._found.values() for state in group]
-        states.sort(key=lambda state: (state.bound, state.end, sum(state.free)))
+        states.sort(key=lambda state: (state.rank, state.end, sum(state.free)))
         if len(states) > self._width:
             self.truncated = True
         return states[: self._width]

@@ -8,9 +8,10 @@ states are kept. A state that cannot end before the best known plan is dropped t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from app.planning.blocks import blocks
 from app.planning.candidates import Candidates
 from app.planning.effort import Effort
 from app.planning.front import Front, Held, Open, State
@@ -29,7 +30,9 @@ class Step:
     """One unit in its turn, among the tensors that are live before it.
 
     `reads` are (position among live tensors, tensor), `kept` the positions that stay live; tails are the
-    least times from a tensor's being there to the end. `forked` tells that several branches are under way.
+    least times from a tensor's being there to the end. `forked` tells that other branches are under way, and
+    `until_join` estimates what is then left: the team's time for them, and all that follows the join;
+    `layouts` are tried.
     """
 
     number: int
@@ -38,7 +41,9 @@ class Step:
     kept: tuple[int, ...]
     kept_tails: tuple[float, ...]
     tail: float
+    layouts: list[int]
     forked: bool
+    until_join: float
 
 
 class _Ran(NamedTuple):
@@ -82,7 +87,7 @@ class BeamSearch:
         width = width or self._width()
         zero = (0.0,) * len(self._problem.processors)
         nothing: tuple[Open | None, ...] = (None,) * len(zero)
-        beam = [State(zero, nothing, (), 0.0, 0.0, None)]
+        beam = [State(zero, nothing, (), 0.0, 0.0, 0.0, None)]
         for step in self._steps:
             front = Front(width * _FORK_WIDTH if step.forked else width, self._incumbent)
             for state in beam:
@@ -97,29 +102,48 @@ class BeamSearch:
         """Work out what is live when: the same for every state."""
         tails = self._candidates.tail_us
         readers = {tensor: number for number, unit in enumerate(self._units) for tensor in unit.reads}
-        steps = []
+        branching = {
+            index
+            for block in blocks(self._problem)
+            if len(block.branches) > 1
+            for branch in block.branches
+            for index in branch
+        }
+        steps: list[Step] = []
         live: list[int] = []
         for number, unit in enumerate(self._units):
             kept = tuple(position for position, tensor in enumerate(live) if readers[tensor] > number)
             reads = tuple((live.index(tensor), tensor) for tensor in unit.reads)
             tail = max((tails[tensor] for tensor in unit.writes), default=0.0)
             kept_tails = tuple(tails[live[position]] for position in kept)
-            steps.append(Step(number, unit, reads, kept, kept_tails, tail, len(live) > 2))
+            forked = unit.kernels[-1] in branching
+            layouts = self._candidates.of_unit[number]
+            if forked:
+                # Branches side by side leave little to gain by splits: one will do.
+                layouts = layouts[: sum(layout < len(self._sharing) for layout in layouts) + 1]
+            steps.append(Step(number, unit, reads, kept, kept_tails, tail, layouts, forked, 0.0))
             live = [*(live[position] for position in kept), *unit.writes]
+        team, until = 0.0, 0.0
+        for number in range(len(steps) - 1, -1, -1):
+            if not steps[number].forked:
+                team, until = 0.0, self._candidates.begin_us(number)
+                continue
+            steps[number] = replace(steps[number], until_join=team + until)
+            team += self._candidates.team_us[number]
         return steps
 
     def _width(self) -> int:
         """Return the states kept a unit that the effort pays for."""
         choices = 0
         for step in self._steps:
-            layouts = len(self._candidates.of_unit[step.number]) + bool(step.unit.parts_us)
+            layouts = len(step.layouts) + bool(step.unit.parts_us)
             choices += layouts * (_FORK_WIDTH if step.forked else 1)
         return max(1, self._effort.steps // max(choices, 1))
 
     def _expand(self, step: Step, state: State, front: Front) -> None:
         """Put all that can be done with the next unit from one state on the front."""
         held = state.held
-        candidates = self._candidates.of_unit[step.number]
+        candidates = step.layouts
         for position, _ in step.reads:
             written = held[position][0]
             split = written >= len(self._sharing) and written not in candidates
@@ -260,13 +284,23 @@ class BeamSearch:
     def _offer(self, step: Step, state: State, ran: _Ran, floor: float, front: Front) -> State | None:
         """Put the state after a unit ran on the front where it may still be among the best."""
         bound = max(floor, *(end + step.tail for end in ran.ends))
-        if not front.admits(bound):
+        rank = bound
+        if step.forked:
+            # Other branches have to be done before the join, by whichever processors are left.
+            speed = self._candidates.speed
+            share = sum(speed[place] * free for place, free in enumerate(state.free))
+            for end, (place, _, _) in zip(ran.ends, self._candidates.layouts[ran.layout].sides, strict=True):
+                share += speed[place] * (end - state.free[place])
+            rank = max(bound, share + step.until_join)
+        if not front.admits(bound, rank):
             return None
         child = self._child(step, state, ran, bound)
+        child.rank = rank
         if self._independent:
             # All that is left has to fit behind what processors already do.
             load = (sum(child.free) + self._candidates.left_us[step.number]) / len(child.free)
             child.bound = max(bound, load)
+            child.rank = max(rank, load)
         return child
 
     def _child(self, step: Step, state: State, ran: _Ran, bound: float) -> State:
@@ -294,9 +328,9 @@ class BeamSearch:
                 entry = (entry[0], entry[1], entry[2], entry[3] | 1 << layout)
             held.append(entry)
         held += [(layout, numbers, ends, 0)] * len(step.unit.writes)
-        return State(
-            tuple(free), tuple(opened), tuple(held), max(state.end, *ends), bound, (state, layout, numbers)
-        )
+        end = max(state.end, *ends)
+        trail = (state, layout, numbers)
+        return State(tuple(free), tuple(opened), tuple(held), end, bound, bound, trail)
 
     def _draft(self, state: State) -> Draft:
         """Rebuild the works from a state's trail."""
