@@ -17,9 +17,9 @@ class Row:
 
     `features` are what was known before it started, `stretch` is log(total / calm), `group` names network
     and way of timing (empty for a stretch cut from a longer run), `predicted` the median stretch that was
-    predicted for it (NaN: none), `uncorrected` the same before the state's recent misses, `miss_log`, were
-    taken into account, `state_log` what the fast state alone said, `calm_log_us` its calm length,
-    `condition` its label, for the rung that may read it.
+    predicted for it (NaN: none) and `uncorrected` the same before the state's recent misses, `miss_log`,
+    were taken into account; `state_log` is what the fast state alone said and `freshness` how far (0 to 1)
+    it counted, `calm_log_us` its calm length, `condition` its label, for the rung that may read it.
     """
 
     number: int
@@ -31,6 +31,7 @@ class Row:
     uncorrected: float
     miss_log: float
     state_log: float
+    freshness: float
     calm_log_us: float
     condition: str | None
 

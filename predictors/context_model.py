@@ -9,7 +9,7 @@ before their runs were learned from (split conformal prediction with normalised 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ LEAST_SPREAD = 0.005
 _SHRINK_RUNS = 20.0
 _JUDGED_ROWS = 1_500
 _MOST_LOG = 2.0
+_MOST_OFFSETS = 2_000
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,15 @@ class Stretch:
     def shifted(self, by_log: float) -> "Stretch":
         """Return the same distribution moved on the log scale."""
         return Stretch(self.median + by_log, self.spread, self.log_mean + by_log)
+
+    def blended(self, other: "Stretch", share: float) -> "Stretch":
+        """Return `share` of this distribution and the rest of another."""
+        rest = 1.0 - share
+        return Stretch(
+            share * self.median + rest * other.median,
+            share * self.spread + rest * other.spread,
+            share * self.log_mean + rest * other.log_mean,
+        )
 
 
 @dataclass(frozen=True)
@@ -166,6 +176,26 @@ class ContextModel:
         )
 
 
+def crossed(lesson: Lesson, width: int) -> Lesson:
+    """Return the lesson with `predicted` by the first `width` columns alone, for the last third of its rows.
+
+    A model fitted on the first two thirds predicts the rest, so that misses are honest ones.
+    """
+    predicted = np.full(len(lesson), np.nan)
+    cut = len(lesson) * 2 // 3
+    if cut >= _LEAST_ROWS:
+        rows = np.ascontiguousarray(lesson.rows[:, :width])
+        early = Boosted.fit(
+            rows[:cut],
+            lesson.stretches[:cut],
+            rounds=_MEDIAN_ROUNDS // 2,
+            parameters={**_MEDIAN, "learning_rate": 0.12},
+            weights=lesson.weights[:cut],
+        )
+        predicted[cut:] = early.predict(rows[cut:])
+    return replace(lesson, predicted=predicted)
+
+
 def _offsets(lesson: Lesson, known: Mapping[str, float]) -> dict[str, float]:
     """Return each network's offset, moved by the median miss of its fresh rows, less the fewer they are."""
     misses: dict[str, list[float]] = {}
@@ -176,5 +206,5 @@ def _offsets(lesson: Lesson, known: Mapping[str, float]) -> dict[str, float]:
     refined = dict(known)
     for group, values in sorted(misses.items()):
         share = len(values) / (len(values) + _SHRINK_RUNS)
-        refined[group] = round(known.get(group, 0.0) + share * float(np.median(values)), 5)
-    return refined
+        refined[group] = round(refined.pop(group, 0.0) + share * float(np.median(values)), 5)
+    return dict(list(refined.items())[-_MOST_OFFSETS:])

@@ -18,7 +18,7 @@ RATES = (0.5, 0.15, 0.03)
 """Weights of the newest run in the fast, middle and slow moving averages."""
 
 FORGET_AFTER_US = 5_000_000.0
-"""A silent device forgets: its slowdown counts exp(-silence / this) of itself."""
+"""A silent device forgets: after this long its state counts a half, after ten times as long a hundredth."""
 
 CONTEXT = ("cpu_utilization", "cpu_pressure", "run_queue")
 """Context fields that are remembered with each recent run, so that a jump shows."""
@@ -110,8 +110,10 @@ class DeviceState:
         return replace(self, widen_log=round(min(max(self.widen_log + step, -_MOST_WIDEN), _MOST_WIDEN), 5))
 
     def memory(self, at_us: int) -> float:
-        """Return the share (0 to 1) of the slowdown that still counts; a clock gone back counts 1."""
-        return exp(-max(at_us - self.updated_at_us, 0) / FORGET_AFTER_US)
+        """Return the share (0 to 1) of the state that still counts; a clock gone back counts 1."""
+        if not self.runs:
+            return 0.0
+        return 1.0 / (1.0 + (max(at_us - self.updated_at_us, 0) / FORGET_AFTER_US) ** 2)
 
     def slowdown_log(self, at_us: int) -> float:
         """Return the expected log slowdown against calm, forgetting towards 0 while the device is silent."""

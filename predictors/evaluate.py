@@ -31,6 +31,7 @@ Publish = Callable[[PredictorVersion, str, dict[str, Any]], None]
 Place = tuple[str, PredictorKey]
 
 _REMEMBERED_IDS = 100_000
+_REMEMBERED_MODELS = 4_096
 _LEAST_PROFILE = 8
 
 
@@ -74,6 +75,7 @@ class TestThenTrain:
         self,
         *,
         versions: Iterable[PredictorVersion] = (),
+        states: Mapping[Place, DeviceState] | None = None,
         unseen: Iterable[str] = (),
         feedback_delay_us: float = 0.0,
         rungs: Sequence[Rung] = ALL_RUNGS,
@@ -86,7 +88,7 @@ class TestThenTrain:
         self._delay_us = feedback_delay_us
         self._rungs = tuple(rungs)
         self._on_publish = on_publish
-        self._states: dict[Place, DeviceState] = {}
+        self._states: dict[Place, DeviceState] = dict(states or {})
         self._kernels: dict[tuple[PredictorKey, str], tuple[Operator, ...]] = {}
         self._pending: list[_Pending] = []
         self._freezes_by_itself = True
@@ -96,6 +98,14 @@ class TestThenTrain:
     def version(self, key: PredictorKey) -> PredictorVersion:
         """Return the newest version for a key; a key nobody has measured gets the physical prior."""
         return self._learner(key).version
+
+    def versions(self) -> list[PredictorVersion]:
+        """Return the newest version of every key, in the order in which the keys were met."""
+        return [learner.version for learner in self._learners.values()]
+
+    def states(self) -> Mapping[Place, DeviceState]:
+        """Return the fast state of every device's processors."""
+        return dict(self._states)
 
     def state(self, device_id: str, key: PredictorKey) -> DeviceState:
         """Return the fast state of a device's processor."""
@@ -166,8 +176,11 @@ class TestThenTrain:
         return {model: kernels for (other, model), kernels in self._kernels.items() if other == key}
 
     def _note_kernels(self, run: Run) -> None:
-        if run.query.operators:
-            self._kernels.setdefault((run.query.key, run.query.model), run.query.operators)
+        place = (run.query.key, run.query.model)
+        if run.query.operators and place not in self._kernels:
+            self._kernels[place] = run.query.operators
+            if len(self._kernels) > _REMEMBERED_MODELS:
+                del self._kernels[next(iter(self._kernels))]
 
     def _is_new(self, run_id: str) -> bool:
         if run_id in self._ids:

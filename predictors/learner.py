@@ -47,6 +47,12 @@ class Learner(Protocol):
         """Rebuild a learner from its bytes."""
 
 
+def learners() -> list[type[Learner]]:
+    """Return every learner: the published baselines and our own rungs."""
+    rungs: tuple[type[Learner], ...] = importlib.import_module("predictors.rung_learner").RUNGS
+    return [*baselines(), *rungs]
+
+
 def baselines() -> list[type[Learner]]:
     """Return every published baseline: what each module of `predictors.baselines` calls `LEARNER`."""
     package = importlib.import_module("predictors.baselines")

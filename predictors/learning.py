@@ -12,7 +12,7 @@ from predictors.buffer import Row, StratifiedBuffer
 from predictors.calm_fit import fit_calm
 from predictors.calm_gathering import CalmGathering
 from predictors.context_features import FROZEN_NAMES, NAMES, calm_levels
-from predictors.context_model import LEVELS, ContextModel, Lesson
+from predictors.context_model import LEVELS, ContextModel, Lesson, crossed
 from predictors.drift import DriftDetector, ResidualDrift
 from predictors.forecast import Rung
 from predictors.graph import Operator
@@ -27,8 +27,7 @@ DRIFT = "drift"
 _GAIN_ROWS = 1_000
 _GAIN_PRIOR = 1.0
 _THIN_ROWS = 1_500
-_STATELESS_EVERY = 12
-"""Every so many runs are also learned as if nothing were known of the device, which is true of new ones."""
+_STATELESS_ROWS = 6_000
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,7 @@ class KeyLearner:
         self._new = 0
         self._numbers = 0
         self._fitted = 0
+        self._stateless_live = 0
         self._live = 0
         calm_known = version.trained_runs > 0 and version.calm_final
         self.gathering = None if calm_known else CalmGathering(schedule.offline_runs, schedule.quiet_share)
@@ -133,7 +133,7 @@ class KeyLearner:
         self.version = replace(
             self.version,
             condition_log=conditions,
-            context_frozen=ContextModel.fit(self._lesson(list(self._rows)), len(FROZEN_NAMES)),
+            context_frozen=self._stateless(self.version.runtime.offsets),
             spreads={
                 Rung.CALM: _spread(stretches),
                 Rung.PER_CONDITION: _spread(stretches - labels),
@@ -151,6 +151,7 @@ class KeyLearner:
         candidate = replace(
             self.version,
             runtime=runtime,
+            stateless=self._context_alone(runtime.offsets),
             correction_gain=_correction_gain(rows),
             trust=min(self._live / self._schedule.frozen_after_runs, 1.0),
             trained_runs=self.version.calm_runs + self._live,
@@ -176,7 +177,10 @@ class KeyLearner:
         stretches = np.array([row.stretch for row in judged])
         served = np.array([row.predicted for row in judged])
         ours = np.array(
-            [candidate.runtime_stretch(row.features, row.group, row.state_log).median for row in judged]
+            [
+                candidate.runtime_stretch(row.features, row.group, row.state_log, row.freshness).median
+                for row in judged
+            ]
         )
         return {
             "held_back_runs": len(judged),
@@ -187,20 +191,27 @@ class KeyLearner:
     def _lesson(self, rows: Sequence[Row]) -> Lesson:
         if not rows:
             return Lesson(np.empty((0, len(NAMES))), np.empty(0), [], np.empty(0), np.empty(0), 0)
-        stateless = [row for row in rows if row.group and row.number % _STATELESS_EVERY == 0]
-        everything = [*stateless, *rows]
-        features = np.stack([row.features for row in everything])
-        features[: len(stateless), len(FROZEN_NAMES) :] = np.nan
-        predicted = np.array([row.predicted for row in everything])
-        predicted[: len(stateless)] = np.nan
         return Lesson(
-            features,
-            np.array([row.stretch for row in everything]),
-            [row.group for row in everything],
-            np.array([row.weight for row in everything]),
-            predicted,
+            np.stack([row.features for row in rows]),
+            np.array([row.stretch for row in rows]),
+            [row.group for row in rows],
+            np.array([row.weight for row in rows]),
+            np.array([row.predicted for row in rows]),
             sum(row.number >= self._fitted for row in rows),
         )
+
+    def _context_alone(self, offsets: Mapping[str, float]) -> ContextModel:
+        """Return what context alone tells, fitted anew once there is half as much again to learn from."""
+        if self._live and self._live < 1.5 * self._stateless_live and self.version.stateless.median:
+            return self.version.stateless
+        self._stateless_live = self._live
+        return self._stateless(offsets)
+
+    def _stateless(self, offsets: Mapping[str, float]) -> ContextModel:
+        """Fit what context alone tells, on rows newest enough; networks keep the offsets they have."""
+        rows = list(self._rows)[-_STATELESS_ROWS:]
+        lesson = replace(self._lesson(rows), fresh=0)
+        return ContextModel.fit(crossed(lesson, len(FROZEN_NAMES)), len(FROZEN_NAMES), offsets)
 
 
 def _held_back(new_runs: int) -> int:

@@ -48,6 +48,7 @@ def rows_of(
         uncorrected=predicted - version.correction_log(query, before),
         miss_log=before.miss_log * before.memory(query.started_at_us),
         state_log=version.state_log(query, calm, before),
+        freshness=before.memory(query.started_at_us),
         calm_log_us=calm.log_total_us,
         condition=query.condition,
     )
@@ -70,7 +71,8 @@ def _cut(  # noqa: PLR0917
 
 def _cuts(run: Run, calm: Calm, number: int) -> list[tuple[float, float]]:
     """Return (log calm length, log measured over calm) of stretches of about log-uniform length."""
-    if len(run.latency_us) != len(calm.log_operators_us) or calm.operators_us < 2.0 * _LEAST_STRETCH_US:
+    timed = len(run.latency_us)
+    if timed == 0 or timed != len(calm.log_operators_us) or calm.operators_us < 2.0 * _LEAST_STRETCH_US:
         return []
     expected = np.cumsum(np.exp(calm.log_operators_us))
     measured = np.cumsum(run.latency_us)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import exp, isnan, log
+from math import exp, log
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ ALL_RUNGS = tuple(Rung)
 _LOW, _HIGH = LEVELS.index(0.05), LEVELS.index(0.95)
 _P90, _P99 = LEVELS.index(0.9), LEVELS.index(0.99)
 _MOST_LOG_US = 25.0
+_FRESH = 0.98
+"""From this freshness of the state on, context alone has no say."""
 _PLAIN_FIELDS = (
     *(
         "levels",
@@ -69,6 +71,8 @@ class PredictorVersion:
     condition_log: Mapping[str, float] = field(default_factory=dict)
     context_frozen: ContextModel = field(default_factory=lambda: ContextModel(len(FROZEN_NAMES)))
     runtime: ContextModel = field(default_factory=lambda: ContextModel(len(NAMES)))
+    stateless: ContextModel = field(default_factory=lambda: ContextModel(len(FROZEN_NAMES)))
+    """What the runtime rung falls back on for a device of which nothing recent is known."""
     spreads: Mapping[Rung, Spread] = field(default_factory=dict)
     correction_gain: float = 0.5
     """How much of the state's recent misses the next run is expected to show (0 to 1)."""
@@ -108,6 +112,7 @@ class PredictorVersion:
             calm=CalmModel.from_json(content["calm"]),
             context_frozen=ContextModel.from_json(content["context_frozen"]),
             runtime=ContextModel.from_json(content["runtime"]),
+            stateless=ContextModel.from_json(content["stateless"]),
             spreads={
                 Rung(rung): Spread(tuple(item["quantiles"]), item["smear_log"])
                 for rung, item in content["spreads"].items()
@@ -124,6 +129,7 @@ class PredictorVersion:
             "calm": self.calm.to_json(),
             "context_frozen": self.context_frozen.to_json(),
             "runtime": self.runtime.to_json(),
+            "stateless": self.stateless.to_json(),
             "spreads": {
                 rung.value: {"quantiles": list(item.quantiles), "smear_log": item.smear_log}
                 for rung, item in self.spreads.items()
@@ -151,13 +157,20 @@ class PredictorVersion:
         """Return the log slowdown of recent runs alike in length, fading while the device is silent."""
         return similar_residual(calm, state) * state.memory(query.started_at_us)
 
-    def runtime_stretch(self, row: Floats, group: str, state_log: float) -> Stretch:
-        """Return log(total / calm) by the trees as far as trusted, else by recent runs; uncorrected."""
-        learned = self.runtime.predict(row, group)
-        stateless = isnan(row[len(FROZEN_NAMES)])
-        trust = 0.0 if self.runtime.median is None else 1.0 if stateless else self.trust
-        rest = (1.0 - trust) * state_log
-        return Stretch(trust * learned.median + rest, learned.spread, trust * learned.log_mean + rest)
+    def runtime_stretch(self, row: Floats, group: str, state_log: float, freshness: float) -> Stretch:
+        """Return log(total / calm) before the correction by recent misses.
+
+        The trees as far as trusted, the rest by recent runs (`state_log`); both as far as the state is fresh,
+        the rest by context alone.
+        """
+        fresh = self.runtime.predict(row, group) if freshness > 0.0 else Stretch(0.0, 0.0, 0.0)
+        trust = self.trust if self.runtime.median is not None else 0.0
+        fresh = Stretch(trust * fresh.median, fresh.spread, trust * fresh.log_mean).shifted(
+            (1.0 - trust) * state_log
+        )
+        if freshness > _FRESH:
+            return fresh
+        return fresh.blended(self.stateless.predict(row, group), freshness)
 
     def forecast(
         self, query: RunQuery, state: DeviceState, rungs: Sequence[Rung] = ALL_RUNGS
@@ -187,6 +200,10 @@ class PredictorVersion:
             total.mean_us / exp(calm.log_total_us)
         )
 
+    def _expected(self, row: Floats, query: RunQuery, calm: Calm, state: DeviceState) -> Stretch:
+        freshness = state.memory(query.started_at_us)
+        return self.runtime_stretch(row, group_of(query), self.state_log(query, calm, state), freshness)
+
     def correction_log(self, query: RunQuery, state: DeviceState) -> float:
         """Return what the fast state adds to the runtime rung's log: its recent misses, fading in silence."""
         return self.correction_gain * state.miss_log * state.memory(query.started_at_us)
@@ -200,7 +217,7 @@ class PredictorVersion:
         calm = self.calm.calm(query)
         residual = log(max(run.total_us, FLOOR_US)) - calm.log_total_us
         row = self._features(query, calm, state)
-        expected = self.runtime_stretch(row, group_of(query), self.state_log(query, calm, state))
+        expected = self._expected(row, query, calm, state)
         return state.absorb(
             run, calm.log_total_us, residual, known=calm.known, reference=self.calm.reference
         ).correct(residual - expected.median, expected.spread)
@@ -209,7 +226,7 @@ class PredictorVersion:
         self, rung: Rung, query: RunQuery, calm: Calm, state: DeviceState, row: Floats
     ) -> LatencyForecast:
         if rung is Rung.RUNTIME:
-            stretch = self.runtime_stretch(row, group_of(query), self.state_log(query, calm, state))
+            stretch = self._expected(row, query, calm, state)
             shifted = stretch.shifted(self.correction_log(query, state))
             return _from_stretch(calm, self.runtime, shifted, exp(state.widen_log))
         if rung is Rung.CONTEXT_FROZEN:

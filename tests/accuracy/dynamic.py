@@ -1,0 +1,242 @@
+"""Changing load: every rung and every published baseline, run by run, on one stream.
+
+Each run is predicted from what had ended when it started. Baselines may remember the networks that our
+versions are not allowed to learn from: that favours them.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.services.traces import Trace, read_trace
+from predictors.evaluate import Scored, TestThenTrain
+from predictors.forecast import Rung
+from predictors.learner import Learner, baselines
+from predictors.run import Run, RunQuery
+from tests.traces import traces_directory
+
+Floats = NDArray[np.float64]
+
+UNSEEN = ("inception_v1", "squeezenet", "resnet50")
+NETWORK_SETS: Mapping[str, tuple[str, ...]] = {
+    "all networks known": (),
+    "three networks never learned": UNSEEN,
+}
+DISTURBED = ("s1", "s2", "s3", "s4")
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What is fitted on, warmed up with, and predicted."""
+
+    calibration: Trace
+    history: Trace
+    stream: Trace
+
+    @classmethod
+    def read(cls) -> "Traces":
+        """Read the development traces; raise `FileNotFoundError` where they are not."""
+        directory = traces_directory()
+        if directory is None:
+            raise FileNotFoundError(
+                "the traces are not here: set SOCAST_TRACES to the folder that holds them"
+            )
+        names = ("dev-calibration", "dev-dynamic-a", "dev-dynamic-b")
+        return cls(*(read_trace(directory / f"{name}.ndjson.gz") for name in names))
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The predicted stream as columns: absolute relative errors by learner, and where each run stands.
+
+    `position` counts runs since the last change of condition (0 is the first), `episode` numbers stretches
+    of one condition; `errors` are |predicted / measured - 1|, each of shape (n,).
+    """
+
+    conditions: NDArray[np.str_]
+    episode: NDArray[np.int64]
+    position: NDArray[np.int64]
+    unseen: NDArray[np.bool_]
+    errors: Mapping[str, Floats]
+    scored: Sequence[Scored]
+    runs_per_s: float
+
+
+def play(traces: Traces, unseen: Sequence[str]) -> Stream:
+    """Replay the stream with every rung and every baseline."""
+    hidden = {model for name in unseen for trace in _each(traces) for model in trace.models_named(name)}
+    engine = TestThenTrain(unseen=hidden)
+    engine.calibrate(traces.calibration.runs)
+    engine.warm_up(traces.history.runs)
+    started = perf_counter()
+    scored = [engine.step(run) for run in traces.stream.runs]
+    elapsed = perf_counter() - started
+    measured = np.array([item.run.total_us for item in scored])
+    predicted = {
+        rung.value: np.array([item.forecasts[rung].total.p50_us for item in scored]) for rung in Rung
+    }
+    for kind in baselines():
+        predicted[kind.name] = _play_baseline(kind(), traces, scored)
+    predicted["floor: others of its episode"] = _clairvoyant(scored)
+    episode, position = _episodes(scored)
+    return Stream(
+        np.array([item.run.query.condition or "" for item in scored]),
+        episode,
+        position,
+        np.array([item.unseen for item in scored]),
+        {name: np.abs(values / measured - 1.0) for name, values in predicted.items()},
+        scored,
+        len(scored) / elapsed,
+    )
+
+
+def _each(traces: Traces) -> tuple[Trace, Trace, Trace]:
+    return traces.calibration, traces.history, traces.stream
+
+
+def _play_baseline(learner: Learner, traces: Traces, scored: Sequence[Scored]) -> Floats:
+    """Test-then-train with immediate feedback; runs that list no kernels get their network's."""
+    kernels: dict[str, RunQuery] = {}
+    for run in (*traces.calibration.runs, *traces.history.runs):
+        if run.query.operators:
+            kernels[run.query.model] = run.query
+
+    def full(run: Run, query: RunQuery) -> Run:
+        return Run(run.run_id, query, run.total_us, run.latency_us)
+
+    learner.fit(traces.calibration.runs)
+    for run in traces.history.runs:
+        learner.learn(run)
+    predictions = []
+    for item in scored:
+        predictions.append(learner.predict(item.query).total_us)
+        learner.learn(full(item.run, item.query))
+    return np.array(predictions)
+
+
+def _clairvoyant(scored: Sequence[Scored]) -> Floats:
+    """Return the median of the other runs of the same network, timed alike, in the same episode."""
+    episode, _ = _episodes(scored)
+    groups: dict[tuple[int, str, bool], list[int]] = defaultdict(list)
+    for place, item in enumerate(scored):
+        groups[int(episode[place]), item.run.query.model, item.run.query.profiled].append(place)
+    totals = np.array([item.run.total_us for item in scored])
+    floor = np.full(len(scored), np.nan)
+    for places in groups.values():
+        for place in places:
+            others = [other for other in places if other != place]
+            if others:
+                floor[place] = np.median(totals[others])
+    return floor
+
+
+def _episodes(scored: Sequence[Scored]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    episodes, positions = [], []
+    last, episode, position = None, -1, 0
+    for item in scored:
+        condition = item.run.query.condition
+        episode, position = (episode, position + 1) if condition == last else (episode + 1, 0)
+        last = condition
+        episodes.append(episode)
+        positions.append(position)
+    return np.array(episodes), np.array(positions)
+
+
+def condition_means(stream: Stream, errors: Floats, selected: NDArray[np.bool_]) -> dict[str, float]:
+    """Return the mean error by condition and, as `s1-s4`, the mean of the disturbed conditions' means."""
+    kept = selected & np.isfinite(errors)
+    means = {
+        name: float(errors[kept & (stream.conditions == name)].mean())
+        for name in np.unique(stream.conditions[kept]).tolist()
+    }
+    disturbed = [means[name] for name in DISTURBED if name in means]
+    return {**means, "s1-s4": float(np.mean(disturbed)) if disturbed else float("nan")}
+
+
+def bootstrap(
+    stream: Stream, errors: Floats, selected: NDArray[np.bool_], draws: int = 500
+) -> tuple[float, float]:
+    """Return the 95 % interval of the `s1-s4` mean, resampling whole episodes within their condition."""
+    rng = np.random.default_rng(7)
+    kept = selected & np.isfinite(errors)
+    sums = np.bincount(stream.episode[kept], errors[kept], stream.episode.max() + 1)
+    counts = np.bincount(stream.episode[kept], minlength=stream.episode.max() + 1)
+    by_condition = []
+    for name in DISTURBED:
+        episodes = np.unique(stream.episode[kept & (stream.conditions == name)])
+        if len(episodes):
+            drawn = rng.choice(episodes, (draws, len(episodes)))
+            by_condition.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+    low, high = np.quantile(np.mean(by_condition, axis=0), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def reaction(stream: Stream, errors: Floats) -> dict[str, float]:
+    """Return how the error falls after a change: means at positions, and over the steady rest."""
+    places = {
+        "run 1": (0, 1),
+        "run 2": (1, 2),
+        "runs 3-5": (2, 5),
+        "runs 6-20": (5, 20),
+        "later": (20, 10**6),
+    }
+    kept = np.isfinite(errors)
+    return {
+        name: float(errors[kept & (stream.position >= low) & (stream.position < high)].mean())
+        for name, (low, high) in places.items()
+    }
+
+
+def settled_after(stream: Stream, errors: Floats, within: float = 1.25) -> float:
+    """Return the median over episodes of runs needed until the error is within a factor of its steady level.
+
+    The error is the median of three neighbouring runs; the steady level the episode's median from its
+    eleventh run on.
+    """
+    needed = []
+    for episode in np.unique(stream.episode)[1:]:
+        own = errors[stream.episode == episode]
+        if len(own) < 15:
+            continue
+        steady = max(float(np.median(own[10:])), 0.02)
+        smooth = [float(np.median(own[max(at - 1, 0) : at + 2])) for at in range(len(own))]
+        needed.append(next((at for at, error in enumerate(smooth) if error <= within * steady), len(own)))
+    return float(np.median(needed))
+
+
+def coverage(stream: Stream) -> dict[str, tuple[float, int]]:
+    """Return the share of runs inside the runtime rung's 90 % interval, and how many, by part."""
+    inside = []
+    for item in stream.scored:
+        total = item.forecasts[Rung.RUNTIME].total
+        inside.append(total.low_us <= item.run.total_us <= total.high_us)
+    held = np.array(inside)
+    parts = {"all": np.ones(len(held), bool)}
+    parts |= {name: stream.conditions == name for name in np.unique(stream.conditions).tolist()}
+    parts |= {
+        "runs 1-5 after a change": stream.position < 5,
+        "runs 6-20": (stream.position >= 5) & (stream.position < 20),
+        "unseen": stream.unseen,
+    }
+    return {name: (float(held[part].mean()), int(part.sum())) for name, part in parts.items() if part.any()}
+
+
+def false_reactions(traces: Traces) -> float:
+    """Return reactions per 1,000 calm runs: predictions of an s0 stretch that leave calm by a quarter.
+
+    The calm trace's second half is predicted by an engine calibrated on its first half, where nothing ever
+    changes: whatever moves the median of a run by more than 25 % is a false reaction.
+    """
+    half = len(traces.calibration.runs) // 2
+    engine = TestThenTrain()
+    engine.calibrate(traces.calibration.runs[:half])
+    scored = [engine.step(run) for run in traces.calibration.runs[half:]]
+    moved = [
+        abs(np.log(item.forecasts[Rung.RUNTIME].total.p50_us / item.forecasts[Rung.CALM].total.p50_us)) > 0.22
+        for item in scored
+    ]
+    return 1000.0 * float(np.mean(moved))

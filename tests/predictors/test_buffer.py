@@ -1,0 +1,29 @@
+import numpy as np
+
+from predictors.buffer import Row, StratifiedBuffer
+
+
+def row(number: int, stretch: float) -> Row:
+    return Row(number, np.zeros(1), stretch, "net+", 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 10.0, None)
+
+
+def filled(capacity: int = 200) -> StratifiedBuffer:
+    buffer = StratifiedBuffer(capacity)
+    for number in range(5_000):
+        buffer.add(row(number, 1.5 if number % 100 == 7 and number < 2_500 else 0.0))
+    return buffer
+
+
+def test_it_is_bounded_and_keeps_the_newest_half() -> None:
+    numbers = [item.number for item in filled()]
+    assert len(numbers) == len(filled()) == 200
+    assert numbers[-100:] == list(range(4_900, 5_000))
+    assert numbers == sorted(numbers)
+
+
+def test_rare_conditions_outlive_common_ones() -> None:
+    assert sum(item.stretch > 1.0 for item in filled()) >= 20
+
+
+def test_the_same_rows_give_the_same_buffer() -> None:
+    assert [item.number for item in filled()] == [item.number for item in filled()]

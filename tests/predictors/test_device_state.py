@@ -1,0 +1,63 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from predictors.device_state import RECENT, DeviceState
+from predictors.run import Run
+from tests.synthetic import World
+
+RUN = World(seed=3).run("s0", profiled=True)
+
+
+def grown(count: int, residual: float = 0.1) -> DeviceState:
+    state = DeviceState.initial()
+    for number in range(count):
+        run = replace(
+            RUN, query=replace(RUN.query, model=f"sha256:{number:064x}", started_at_us=number * 10**6)
+        )
+        state = state.absorb(run, 12.345678, residual, known=True, reference="12345678")
+        state = state.correct(0.123456, 0.1).adapt(inside=number % 3 > 0)
+    return state
+
+
+def test_it_stays_below_a_kilobyte_for_ever() -> None:
+    state = grown(500, residual=-1.23456789)
+    assert len(state.to_json().encode()) <= 1024
+    assert len(state.recent) == RECENT
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=30), st.booleans())
+def test_json_is_exact_whatever_was_absorbed(residuals: list[float], known: bool) -> None:
+    state = DeviceState.initial()
+    for number, residual in enumerate(residuals):
+        run: Run = replace(RUN, query=replace(RUN.query, started_at_us=(-1) ** number * number * 10**9))
+        state = state.absorb(run, 9.0, residual, known=known, reference="r").correct(residual, 0.2)
+    assert DeviceState.from_json(state.to_json()) == state
+
+
+def test_a_state_of_another_layout_starts_anew() -> None:
+    assert DeviceState.from_json('{"runs": 3, "averages": [1, 2]}') == DeviceState.initial()
+
+
+def test_a_clock_that_goes_back_neither_raises_nor_forgets() -> None:
+    state = grown(5)
+    earlier = replace(RUN, query=replace(RUN.query, started_at_us=-(10**15)))
+    after = state.absorb(earlier, 10.0, 0.0, known=False, reference="12345678")
+    assert after.updated_at_us == state.updated_at_us
+    assert after.memory(-(10**15)) == 1.0
+
+
+def test_one_outlier_does_not_move_the_correction_far() -> None:
+    state = DeviceState.initial().correct(5.0, spread=0.3)
+    assert state.miss_log < 0.45
+    assert DeviceState.initial().correct(0.5, spread=0.05).miss_log == pytest.approx(0.2)
+
+
+def test_intervals_widen_on_misses_and_narrow_on_hits_in_balance() -> None:
+    state = DeviceState.initial()
+    for number in range(1000):
+        state = state.adapt(inside=number % 10 != 0)
+    assert abs(state.widen_log) < 0.05
+    assert state.adapt(inside=False).widen_log > state.widen_log > state.adapt(inside=True).widen_log
