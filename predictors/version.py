@@ -36,7 +36,7 @@ ALL_RUNGS = tuple(Rung)
 _LOW, _HIGH = LEVELS.index(0.05), LEVELS.index(0.95)
 _P90, _P99 = LEVELS.index(0.9), LEVELS.index(0.99)
 _MOST_LOG_US = 25.0
-_FRESH = 0.98
+FRESH = 0.98
 """From this freshness of the state on, context alone has no say."""
 _PLAIN_FIELDS = (
     *(
@@ -168,7 +168,7 @@ class PredictorVersion:
         fresh = Stretch(trust * fresh.median, fresh.spread, trust * fresh.log_mean).shifted(
             (1.0 - trust) * state_log
         )
-        if freshness > _FRESH:
+        if freshness > FRESH:
             return fresh
         return fresh.blended(self.stateless.predict(row, group), freshness)
 

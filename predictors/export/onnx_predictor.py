@@ -76,6 +76,7 @@ class OnnxPredictor:
             "group": np.array([group_of(query)], dtype=object),
             "log_calm_us": np.array([calm.log_total_us]),
             "state_log": np.array([similar_residual(calm, state) * memory]),
+            "freshness": np.array([memory]),
             "correction_log": np.array([exported.correction_gain * state.miss_log * memory]),
             "widen_log": np.array([state.widen_log]),
         }

@@ -1,7 +1,7 @@
 """The runtime rung as an ONNX graph: circumstances, calm length and state in, the forecast out.
 
 Inputs: `circumstances` float32 (1, width), the vector of `PredictorVersion.features`; `group` string (1,);
-`log_calm_us`, `state_log`, `correction_log` and `widen_log` float64 (1,). Outputs: `forecast_us`
+`log_calm_us`, `state_log`, `freshness`, `correction_log` and `widen_log` float64 (1,). Outputs: `forecast_us`
 float64 (6,): mean, median, 90 % and 99 % quantiles, low and high of the 90 % interval; `stretch`
 float64 (1,): what calm operator latencies are to be multiplied by to give conditional means.
 """
@@ -13,12 +13,13 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 
 from predictors.boosted import Boosted
 from predictors.context_features import FROZEN_NAMES
-from predictors.context_model import LEAST_SPREAD, LEVELS
+from predictors.context_model import LEAST_SPREAD, LEVELS, ContextModel
 from predictors.export.graphs import Builder, Declared
-from predictors.version import PredictorVersion
+from predictors.version import FRESH, PredictorVersion
 
 STRING, DOUBLE, FLOAT = onnx.TensorProto.STRING, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT
 
+_SCALARS = ("log_calm_us", "state_log", "freshness", "correction_log", "widen_log")
 _LOW, _HIGH = LEVELS.index(0.05), LEVELS.index(0.95)
 _P90, _P99 = LEVELS.index(0.9), LEVELS.index(0.99)
 
@@ -27,23 +28,20 @@ def runtime_graph(version: PredictorVersion) -> bytes:
     """Return the graph's bytes."""
     build = Builder()
     model = version.runtime
-    zero = build.constant([0.0])
-    learned = zero if model.median is None else _trees(build, model.median)
-    learned = build.op(
-        "Add", learned, build.numbers("group", {} if model.median is None else model.offsets, 0.0)
-    )
-    spread = build.constant([model.default_spread])
-    if model.spread is not None:
-        raw = build.op("Exp", _trees(build, model.spread))
-        spread = build.op("Max", raw, build.constant([LEAST_SPREAD]))
-    smeared = build.op("Max", build.op("Mul", spread, build.constant([model.smear])), build.constant([-0.5]))
+    learned, spread, mean = _stretch(build, model, "circumstances")
     one = build.constant([1.0])
-    smear = zero if model.median is None else build.op("Log", build.op("Add", smeared, one))
-    trust = _trust(build, version)
+    trust = build.constant([version.trust if model.median is not None else 0.0])
     rest = build.op("Mul", build.op("Sub", one, trust), "state_log")
-    shift = build.op("Add", rest, "correction_log")
-    median = build.op("Add", build.op("Mul", trust, learned), shift)
-    mean = build.op("Add", build.op("Mul", trust, build.op("Add", learned, smear)), shift)
+    median = build.op("Add", build.op("Mul", trust, learned), rest)
+    mean = build.op("Add", build.op("Mul", trust, mean), rest)
+    edges = [build.indexes(edge) for edge in (0, len(FROZEN_NAMES), 1)]
+    alone = _stretch(build, version.stateless, build.op("Slice", "circumstances", *edges))
+    fresh = build.op("Greater", "freshness", build.constant([FRESH]))
+    share = build.op("Where", fresh, one, "freshness")
+    median, spread, mean = (
+        _blended(build, own, other, share) for own, other in zip((median, spread, mean), alone, strict=True)
+    )
+    median, mean = (build.op("Add", value, "correction_log") for value in (median, mean))
     point = build.op("Add", "log_calm_us", median)
     scale = build.op("Mul", spread, build.op("Exp", "widen_log"))
     forecast, mean_us = _forecast(build, model.standard, point, scale, build.op("Add", "log_calm_us", mean))
@@ -54,14 +52,34 @@ def runtime_graph(version: PredictorVersion) -> bytes:
         {
             "circumstances": (FLOAT, [1, model.width]),
             "group": (STRING, [1]),
-            **dict.fromkeys(("log_calm_us", "state_log", "correction_log", "widen_log"), scalar),
+            **dict.fromkeys(_SCALARS, scalar),
         },
         {"forecast_us": (forecast, [6]), "stretch": (stretch, [1])},
         {"predictor": version.digest},
     )
 
 
-def _trees(build: Builder, boosted: Boosted) -> str:
+def _stretch(build: Builder, model: ContextModel, rows: str) -> tuple[str, str, str]:
+    """Add a context model: its median, spread and log of the mean, each float64 (1,)."""
+    zero = build.constant([0.0])
+    spread = build.constant([model.default_spread])
+    if model.median is None:
+        return zero, spread, zero
+    median = build.op("Add", _trees(build, model.median, rows), build.numbers("group", model.offsets, 0.0))
+    if model.spread is not None:
+        raw = build.op("Exp", _trees(build, model.spread, rows))
+        spread = build.op("Max", raw, build.constant([LEAST_SPREAD]))
+    smeared = build.op("Max", build.op("Mul", spread, build.constant([model.smear])), build.constant([-0.5]))
+    smear = build.op("Log", build.op("Add", smeared, build.constant([1.0])))
+    return median, spread, build.op("Add", median, smear)
+
+
+def _blended(build: Builder, own: str, other: str, share: str) -> str:
+    rest = build.op("Sub", build.constant([1.0]), share)
+    return build.op("Add", build.op("Mul", share, own), build.op("Mul", rest, other))
+
+
+def _trees(build: Builder, boosted: Boosted, rows: str) -> str:
     """Add a LightGBM ensemble, converted by onnxmltools, as a float64 value of shape (1,)."""
     features = [("circumstances", FloatTensorType([None, boosted.feature_count]))]
     converted = convert_lightgbm(boosted.booster, initial_types=features, target_opset=15, zipmap=False)
@@ -69,18 +87,9 @@ def _trees(build: Builder, boosted: Boosted) -> str:
     if len(ensembles) != 1:
         raise ValueError(f"the trees were converted into {len(ensembles)} ensembles instead of one")
     output = f"trees_{len(build.nodes)}"
-    ensembles[0].input[:], ensembles[0].output[:], ensembles[0].name = ["circumstances"], [output], output
+    ensembles[0].input[:], ensembles[0].output[:], ensembles[0].name = [rows], [output], output
     build.nodes.append(ensembles[0])
     return build.double(build.op("Reshape", output, build.indexes(1)))
-
-
-def _trust(build: Builder, version: PredictorVersion) -> str:
-    """Add how far the trees are trusted: fully where no state is known."""
-    if version.runtime.median is None:
-        return build.constant([0.0])
-    first = build.op("Gather", "circumstances", build.indexes(len(FROZEN_NAMES)), axis=1)
-    stateless = build.op("Reshape", build.op("IsNaN", first), build.indexes(1))
-    return build.op("Where", stateless, build.constant([1.0]), build.constant([version.trust]))
 
 
 def _forecast(

@@ -10,7 +10,7 @@ from predictors.run import Run
 from predictors.version import PredictorVersion
 from tests.synthetic import KEY, World, without_label
 
-SCHEDULE = Schedule(most_new_runs=40)
+SCHEDULE = Schedule(least_new_runs=40, most_new_runs=40)
 
 
 def play(runs: list[Run], *, unseen: tuple[str, ...] = (), delay_us: float = 0.0) -> list[Scored]:

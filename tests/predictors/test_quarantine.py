@@ -5,6 +5,7 @@ import pytest
 
 from predictors.evaluate import TestThenTrain
 from predictors.forecast import Rung
+from predictors.learning import Schedule
 from predictors.quarantine import honest_runs
 from predictors.run import Run
 from tests.synthetic import KEY, World
@@ -26,8 +27,8 @@ def fleet(factor: float, calm: int, later: int) -> tuple[list[Run], list[Run]]:
 
 
 def others_error(factor: float) -> tuple[float, TestThenTrain]:
-    calm, later = fleet(factor, 20, 60)
-    engine = TestThenTrain()
+    calm, later = fleet(factor, 15, 30)
+    engine = TestThenTrain(schedule=Schedule(least_new_runs=100))
     engine.calibrate(calm)
     scored = [engine.step(run) for run in later]
     errors = [
