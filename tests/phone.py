@@ -40,13 +40,20 @@ def operators(network: str) -> list[dict[str, Any]]:
 
 
 def session(
-    calm_runs: int, loaded_runs: int, *, processor: str = PROCESSOR, seed: int = 0, now: bool = False
+    calm_runs: int,
+    loaded_runs: int,
+    *,
+    processor: str = PROCESSOR,
+    seed: int = 0,
+    now: bool = False,
+    device_id: str = DEVICE_ID,
+    factor: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Return batches in time order: a calm calibration, then a condition that slows everything down.
 
-    They begin at `START`, or end now.
+    They begin at `START`, or end now. A `factor` other than 1 multiplies every latency: the phone lies.
     """
-    rng = random.Random(f"{processor} {seed}")
+    rng = random.Random(f"{device_id} {processor} {seed} {now}")
     batches = []
     plan = [("s0", True)] * calm_runs + [("s0", False)] * loaded_runs + [("s1", False)] * loaded_runs
     started = datetime.now(UTC) - len(plan) * PACE if now else START
@@ -54,12 +61,14 @@ def session(
         network = sorted(NETWORKS)[number % len(NETWORKS)]
         kernels = operators(network)
         slowdown = SLOWDOWN[condition]
-        latency_us = [_calm_us(kernel) * slowdown * rng.lognormvariate(0.0, 0.03) for kernel in kernels]
+        latency_us = [
+            _calm_us(kernel) * slowdown * factor * rng.lognormvariate(0.0, 0.03) for kernel in kernels
+        ]
         batches.append(
             {
                 "batch_id": str(uuid.UUID(int=rng.getrandbits(128))),
                 "agent": {"name": "tests", "version": "1"},
-                "device": {"device_id": DEVICE_ID, "model": "made up", "soc": "SoC 1", "os": "none"},
+                "device": {"device_id": device_id, "model": "made up", "soc": "SoC 1", "os": "none"},
                 "operators": kernels,
                 "runs": [
                     {

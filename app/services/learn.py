@@ -1,13 +1,14 @@
 """The slow clock: predict each new run before learning from it, book the errors, publish versions."""
 
 from collections import defaultdict
+from itertools import chain
 from typing import Any
 
 import structlog
 
 from app.services.error_book import book
-from app.store import learning, reports, versions
-from app.store.engine import Database
+from app.store import devices, learning, reports, versions
+from app.store.engine import Connection, Database
 from predictors.evaluate import Scored, TestThenTrain
 from predictors.version import PredictorVersion
 
@@ -41,6 +42,7 @@ class Learning:
         )
         self._engine.resume([record.run for record in recent])
         self._published.clear()
+        self._quarantined: frozenset[str] | None = None
 
     def step(self) -> int:
         """Score and learn from the next stored runs; return how many there were."""
@@ -65,11 +67,19 @@ class Learning:
                     metrics=metrics,
                 )
             learning.set_cursor(connection, LEARNER, records[-1].id)
+            self._set_aside(connection)
         self._cursor = records[-1].id
         for version, reason, _ in self._published:
             log.info("version_published", key=str(version.key), digest=version.digest[:12], reason=reason)
         self._published.clear()
         return len(records)
+
+    def _set_aside(self, connection: Connection) -> None:
+        """Store which devices cannot be telling the truth, when that changed."""
+        found = frozenset(chain.from_iterable(self._engine.quarantined().values()))
+        if found != self._quarantined:
+            devices.quarantine(connection, found)
+            self._quarantined = found
 
     def _counts(self, scored: Scored) -> bool:
         """Whether a run tells anything of a predictor: one had been learned, and not from this very run."""

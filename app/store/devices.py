@@ -2,11 +2,11 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from app.store.batch import soc_name
 from app.store.tables import device, device_state, processor
@@ -91,6 +91,15 @@ def latest_context(connection: Connection, device_id: str) -> dict[str, Any] | N
     """Return the newest context received of a device, None before its first run."""
     text = connection.scalar(select(device.c.context).where(device.c.device_id == device_id))
     return None if text is None else json.loads(text)
+
+
+def quarantine(connection: Connection, device_ids: Collection[str]) -> None:
+    """Set these devices aside, and let all others back in."""
+    connection.execute(
+        update(device)
+        .where(device.c.quarantined != device.c.device_id.in_(device_ids))
+        .values(quarantined=device.c.device_id.in_(device_ids))
+    )
 
 
 def _devices(connection: Connection, rows: Sequence[Row[Any]]) -> list[DeviceInfo]:

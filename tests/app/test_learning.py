@@ -149,6 +149,19 @@ def test_versions_can_be_pinned_and_taken_back(learned: TestClient) -> None:
     assert learned.post("/v1/predictors/999/pin").status_code == 404
 
 
+def test_a_device_that_cannot_be_telling_the_truth_is_set_aside_visibly(
+    client: TestClient, database: Database
+) -> None:
+    for device_id in ("phone-1", "phone-2", "phone-3", "liar"):
+        send(client, phone.session(calm_runs=60, loaded_runs=0, device_id=device_id))
+    for device_id, factor in (("phone-1", 1.0), ("phone-2", 1.0), ("phone-3", 1.0), ("liar", 10.0)):
+        later = phone.session(calm_runs=0, loaded_runs=15, now=True, device_id=device_id, factor=factor)
+        send(client, later)
+    learn_all(database)
+    items = client.get("/v1/devices").json()["items"]
+    assert {item["device_id"] for item in items if item["quarantined"]} == {"liar"}
+
+
 def test_reports_leave_as_csv_and_parquet(learned: TestClient) -> None:
     parameters = {"group_by": "condition,model"}
     csv = learned.get("/v1/reports/errors", params={**parameters, "format": "csv"})
