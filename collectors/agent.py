@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from collectors.session import AgentOptions, Counts, Event, Session
-from collectors.spool import Spool, remove_spool
+from collectors.spool import Spool
+from collectors.spool_file import remove_spool
 from collectors.trace import write_trace
 
 __all__ = ["AgentOptions", "Counts", "Event", "record_trace", "run"]

@@ -9,7 +9,7 @@ from collectors.clock import rfc3339
 from collectors.device import Device
 from collectors.measurement import Measurement, TransferMeasurement
 from collectors.models import ModelFile
-from collectors.spool import NewRecord, Spool
+from collectors.spool import Layout, NewRecord, Spool
 from predictors.graph import Operator
 
 
@@ -20,7 +20,7 @@ class Outbox:
         self._spool = spool
         spool.forget_unused()
         self._device = spool.add_device(_text(device.section()))
-        self._layouts: dict[tuple[Operator, ...], str] = {}
+        self._layouts: dict[tuple[Operator, ...], Layout] = {}
 
     def register(self, models: Sequence[ModelFile]) -> None:
         """Have the model files themselves sent, so that the server knows their graphs."""
@@ -46,16 +46,11 @@ class Outbox:
             "upload_error": self._spool.noted("last_error"),
         }
 
-    def _layout(self, kernels: tuple[Operator, ...]) -> str | None:
-        if not kernels:
-            return None
-        digest = self._layouts.get(kernels)
-        if digest is None:
+    def _layout(self, kernels: tuple[Operator, ...]) -> Layout | None:
+        if kernels and kernels not in self._layouts:
             operators = _text([_operator(kernel) for kernel in kernels])
-            digest = hashlib.sha256(operators.encode()).hexdigest()
-            self._spool.add_layout(digest, operators)
-            self._layouts[kernels] = digest
-        return digest
+            self._layouts[kernels] = Layout(hashlib.sha256(operators.encode()).hexdigest(), operators)
+        return self._layouts.get(kernels)
 
 
 def _text(value: object) -> str:

@@ -15,37 +15,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from collectors.errors import CollectorError
+from collectors.spool_file import SpoolFile, is_full
 
 CAP_BYTES = 256 * 1024 * 1024
-BALLAST_BYTES = 2 * 1024 * 1024
-"""Given back to a full disk, so that SQLite has room to delete in."""
 DEAD_LETTERS_KEPT = 1000
 SURVIVAL = 0.5
 """The chance of each record to stay when room is made."""
-BUSY_TIMEOUT_S = 30.0
-CACHE_KIB = 512
+THINNED_AT_ONCE = 32
+THINNINGS_AT_ONCE = 4
+HELD_RECORDS = 500
 STORED_BYTES = "stored_bytes"
 
 Kind = Literal["run", "transfer"]
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS device (id INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS layout (
-    id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, operators TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS record (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, device INTEGER NOT NULL REFERENCES device,
-    layout INTEGER REFERENCES layout, inclusion_probability REAL NOT NULL DEFAULT 1, body TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS record_device ON record (device);
-CREATE INDEX IF NOT EXISTS record_layout ON record (layout);
-CREATE TABLE IF NOT EXISTS dead_letter (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, body TEXT NOT NULL, pointer TEXT NOT NULL,
-    detail TEXT NOT NULL, rejected_at_us INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS model (
-    digest TEXT PRIMARY KEY, path TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'new');
-CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, text TEXT);
-"""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -59,85 +40,93 @@ class Record(msgspec.Struct, frozen=True):
     inclusion_probability: float
 
 
+class Layout(msgspec.Struct, frozen=True):
+    """A sequence of operators as a JSON array, under a digest of it."""
+
+    digest: str
+    operators: str
+
+
 class NewRecord(msgspec.Struct, frozen=True):
-    """A record to be spooled; `layout` is the digest of a layout that was added before."""
+    """A record to be spooled, with the operators of a run that lists them."""
 
     kind: Kind
     body: str
-    layout: str | None = None
+    layout: Layout | None = None
 
 
-class SpoolError(CollectorError):
-    """The spool cannot be used; name another file with --spool."""
+class Held(msgspec.Struct, frozen=True):
+    """A record that is not on disk yet."""
+
+    device: int
+    record: NewRecord
+    inclusion_probability: float
 
 
-class Spool:
-    """One connection to a spool file, for one thread."""
+class Spool(SpoolFile):
+    """What waits to be uploaded; one connection, for one thread."""
 
     def __init__(self, path: Path, cap_bytes: int = CAP_BYTES, rng: random.Random | None = None) -> None:
+        super().__init__(path)
         self._cap_bytes = cap_bytes
         self._rng = rng or random.Random()
-        self._ballast = _ballast(path)
-        self._reported_drops = 0
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA foreign_keys=ON")
-            self._db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-            self._db.executescript(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise SpoolError(f"{path}: {error}; name another file with --spool") from error
-        self._restore_ballast()
-
-    def close(self) -> None:
-        """Close the connection; what is spooled stays."""
-        self._db.close()
+        self._held: list[Held] = []
+        self._held_dropped = 0
+        self._admission = 1.0
 
     # --- the agent's side -------------------------------------------------------------------------------
 
     def add_device(self, body: str) -> int:
         """Remember a device section and return its number."""
-        return self._remember("device", "body", (body,))
-
-    def add_layout(self, digest: str, operators: str) -> None:
-        """Remember a sequence of operators (a JSON array) under its digest."""
-        self._remember("layout", "digest, operators", (digest, operators))
+        statement = "INSERT OR IGNORE INTO device (body) VALUES (?)"
+        self._write_or_refuse(lambda: self._execute(statement, (body,)))
+        return int(self._db.execute("SELECT id FROM device WHERE body = ?", (body,)).fetchone()[0])
 
     def add_model(self, digest: str, path: Path) -> None:
         """Have a model file offered to the server, which may have lost it since the last time."""
-        self._db.execute(
+        statement = (
             "INSERT INTO model (digest, path) VALUES (?, ?) "
-            "ON CONFLICT (digest) DO UPDATE SET path = excluded.path, state = 'new'",
-            (digest, str(path)),
+            "ON CONFLICT (digest) DO UPDATE SET path = excluded.path, state = 'new'"
         )
+        self._write_or_refuse(lambda: self._execute(statement, (digest, str(path))))
 
-    def add(self, device: int, records: Sequence[NewRecord]) -> int:
-        """Spool records in one transaction; return how many were dropped, old or new, to find room."""
-        dropped_before = self.count("dropped")
-        for _ in range(2):
-            try:
-                self._insert(device, records)
-                break
-            except sqlite3.OperationalError as error:
-                if not _is_full(error):
-                    raise
-                self._make_room_on_disk()
-        else:
-            return self._drop_new(records)
+    def add(self, device: int, records: Sequence[NewRecord]) -> None:
+        """Spool records in one transaction.
+
+        Where neither the disk nor the cap has room, a random share of all records goes; while nothing can
+        be written at all, some are held in memory.
+        """
+        self._admit(device, records)
+        try:
+            self._insert_held()
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+            self._make_room_on_disk()
         while self.stored_bytes() > self._cap_bytes:
             self._thin()
-            self._db.execute("VACUUM")
-        return self.count("dropped") - dropped_before
+            with suppress(sqlite3.OperationalError):  # a full disk has no room to compact the file in
+                self._db.execute("VACUUM")
+
+    def _admit(self, device: int, records: Sequence[NewRecord]) -> None:
+        """Take new records in with the chance that the old ones had to stay, so that no time is favoured."""
+        if not self.pending():
+            self._admission = 1.0
+        for record in records:
+            if self._rng.random() < self._admission:
+                self._held.append(Held(device, record, self._admission))
+            else:
+                self._held_dropped += 1
 
     def forget_unused(self) -> None:
         """Drop devices and layouts that no waiting record refers to."""
-        with self._transaction():
-            self._db.execute(
-                "DELETE FROM layout WHERE id NOT IN (SELECT layout FROM record WHERE layout IS NOT NULL)"
-            )
-            self._db.execute("DELETE FROM device WHERE id NOT IN (SELECT device FROM record)")
+        self._write_or_refuse(self._forget_unused)
+
+    def _forget_unused(self) -> None:
+        self._db.execute(
+            "DELETE FROM layout WHERE id NOT IN (SELECT layout FROM record WHERE layout IS NOT NULL)"
+        )
+        self._db.execute("DELETE FROM device WHERE id NOT IN (SELECT device FROM record)")
 
     # --- the uploader's side ----------------------------------------------------------------------------
 
@@ -170,22 +159,23 @@ class Spool:
         """Take delivered records out, and set rejected ones (with pointer and detail) aside."""
         delivered = list(delivered)
         now_us = time.time_ns() // 1000
-        with self._transaction():
-            self._db.executemany(
-                "INSERT INTO dead_letter (kind, body, pointer, detail, rejected_at_us) "
-                "VALUES (?, ?, ?, ?, ?)",
-                [(r.kind, r.body, pointer, detail, now_us) for r, pointer, detail in rejected],
-            )
-            self._db.execute(
-                "DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?",
-                (DEAD_LETTERS_KEPT,),
-            )
-            gone = [*delivered, *(record for record, _, _ in rejected)]
-            for record in gone:
-                if self._db.execute("DELETE FROM record WHERE id = ?", (record.id,)).rowcount:
-                    self._count(STORED_BYTES, -len(record.body))
-            self._count("uploaded", len(delivered))
-            self._count("rejected", len(rejected))
+        self._write(lambda: self._settle(delivered, rejected, now_us))
+
+    def _settle(
+        self, delivered: Sequence[Record], rejected: Sequence[tuple[Record, str, str]], now_us: int
+    ) -> None:
+        self._db.executemany(
+            "INSERT INTO dead_letter (kind, body, pointer, detail, rejected_at_us) VALUES (?, ?, ?, ?, ?)",
+            [(record.kind, record.body, pointer, detail, now_us) for record, pointer, detail in rejected],
+        )
+        self._db.execute(
+            "DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?", (DEAD_LETTERS_KEPT,)
+        )
+        for record in (*delivered, *(record for record, _, _ in rejected)):
+            if self._db.execute("DELETE FROM record WHERE id = ?", (record.id,)).rowcount:
+                self._count(STORED_BYTES, -len(record.body))
+        self._count("uploaded", len(delivered))
+        self._count("rejected", len(rejected))
 
     def next_model(self) -> tuple[str, Path] | None:
         """Return digest and path of a model that was not offered to the server yet."""
@@ -197,24 +187,6 @@ class Spool:
         self._db.execute("UPDATE model SET state = ? WHERE digest = ?", (state, digest))
 
     # --- for both ---------------------------------------------------------------------------------------
-
-    def count(self, name: str) -> int:
-        """Return a counter: `spooled`, `uploaded`, `rejected`, `dropped`, `retries`."""
-        row = self._db.execute("SELECT value FROM counter WHERE name = ?", (name,)).fetchone()
-        return 0 if row is None else int(row[0])
-
-    def increase(self, name: str, by: int = 1) -> None:
-        """Add to a counter."""
-        self._count(name, by)
-
-    def note(self, name: str, text: str | None) -> None:
-        """Leave a text for the other side, such as the `last_error` of an upload."""
-        self._db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, text))
-
-    def noted(self, name: str) -> str | None:
-        """Return a text that was left, none where there is none."""
-        row = self._db.execute("SELECT text FROM note WHERE name = ?", (name,)).fetchone()
-        return None if row is None else row[0]
 
     def pending(self) -> int:
         """Return how many records wait to be uploaded."""
@@ -235,98 +207,80 @@ class Spool:
     # --- making room ------------------------------------------------------------------------------------
 
     def _thin(self) -> None:
-        """Toss a coin for every record: it stays with chance `SURVIVAL`."""
-        with self._transaction():
-            ids = [row[0] for row in self._db.execute("SELECT id FROM record")]
-            gone = [(number,) for number in ids if self._rng.random() >= SURVIVAL]
-            self._db.executemany("DELETE FROM record WHERE id = ?", gone)
-            self._db.execute(
-                "UPDATE record SET inclusion_probability = inclusion_probability * ?", (SURVIVAL,)
-            )
-            self._count("dropped", len(gone))
-            (left,) = self._db.execute("SELECT coalesce(sum(length(body)), 0) FROM record").fetchone()
-            self._count(STORED_BYTES, left - self.stored_bytes())
+        """Toss a coin for every record: it stays with chance `SURVIVAL`.
+
+        In small transactions, each complete in itself: a large one would need much room in the log.
+        """
+        ids = [row[0] for row in self._db.execute("SELECT id FROM record ORDER BY id")]
+        for start in range(0, len(ids), THINNED_AT_ONCE):
+            chunk = ids[start : start + THINNED_AT_ONCE]
+            self._write(lambda chunk=chunk: self._thin_chunk(chunk))  # type: ignore[misc]
+        self._admission *= SURVIVAL
+
+    def _thin_chunk(self, ids: Sequence[int]) -> None:
+        dropped = 0
+        for number in ids:
+            if self._rng.random() < SURVIVAL:
+                self._db.execute(
+                    "UPDATE record SET inclusion_probability = inclusion_probability * ? WHERE id = ?",
+                    (SURVIVAL, number),
+                )
+                continue
+            row = self._db.execute("DELETE FROM record WHERE id = ? RETURNING body", (number,)).fetchone()
+            if row is not None:
+                dropped += 1
+                self._count(STORED_BYTES, -len(row[0]))
+        self._count("dropped", dropped)
 
     def _make_room_on_disk(self) -> None:
-        self._ballast.unlink(missing_ok=True)
-        with suppress(sqlite3.OperationalError):
-            self._thin()
-            self._db.execute("PRAGMA wal_checkpoint(RESTART)")  # the log's own space is written over next
-        self._restore_ballast()
-
-    def _drop_new(self, records: Sequence[NewRecord]) -> int:
-        """Nothing can be written at all: these records are lost, and counted as soon as counting works."""
-        self._reported_drops += len(records)
-        return len(records)
-
-    def _restore_ballast(self) -> None:
-        if not self._ballast.exists():
-            try:
-                self._ballast.write_bytes(b"\0" * BALLAST_BYTES)
-            except OSError:
-                self._ballast.unlink(missing_ok=True)
+        """Thin what is stored until the held records fit; if nothing helps, thin those too, and wait."""
+        try:
+            for _ in range(THINNINGS_AT_ONCE):
+                self._thin()
+                try:
+                    self._insert_held()
+                    return
+                except sqlite3.OperationalError as error:
+                    if not is_full(error):
+                        raise
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+        while len(self._held) > HELD_RECORDS:
+            kept = [held for held in self._held if self._rng.random() < SURVIVAL]
+            self._held_dropped += len(self._held) - len(kept)
+            self._held = [
+                msgspec.structs.replace(held, inclusion_probability=held.inclusion_probability * SURVIVAL)
+                for held in kept
+            ]
 
     # --- helpers ----------------------------------------------------------------------------------------
 
-    def _insert(self, device: int, records: Sequence[NewRecord]) -> None:
+    def _insert_held(self) -> None:
         with self._transaction():
-            self._db.executemany(
-                "INSERT INTO record (kind, device, layout, body) "
-                "VALUES (?, ?, (SELECT id FROM layout WHERE digest = ?), ?)",
-                [(r.kind, device, r.layout, r.body) for r in records],
-            )
-            self._count(STORED_BYTES, sum(len(r.body) for r in records))
-            self._count("spooled", len(records))
-            self._count("dropped", self._reported_drops)
-            self._count("spooled", self._reported_drops)
-        self._reported_drops = 0
+            self._insert()
+        self._held, self._held_dropped = [], 0
 
-    def _remember(self, table: str, columns: str, values: tuple[str, ...]) -> int:
-        marks = ", ".join("?" * len(values))
-        self._db.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608
-        key = columns.partition(",")[0]
-        row = self._db.execute(f"SELECT id FROM {table} WHERE {key} = ?", values[:1]).fetchone()  # noqa: S608
-        return int(row[0])
-
-    def _count(self, name: str, by: int) -> None:
-        self._db.execute(
-            "INSERT INTO counter VALUES (?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-            (name, by),
+    def _insert(self) -> None:
+        layouts = {held.record.layout for held in self._held if held.record.layout is not None}
+        self._db.executemany(
+            "INSERT OR IGNORE INTO layout (digest, operators) VALUES (?, ?)",
+            [(layout.digest, layout.operators) for layout in layouts],
         )
-
-    def _transaction(self) -> "_Transaction":
-        return _Transaction(self._db)
-
-
-def remove_spool(path: Path) -> None:
-    """Remove a spool that nobody has open, with all that belongs to it."""
-    for file in (path, _ballast(path)):
-        file.unlink(missing_ok=True)
-
-
-def _ballast(path: Path) -> Path:
-    return path.with_name(path.name + ".ballast")
-
-
-class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK on any error."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            self._db.execute("COMMIT" if kind is None else "ROLLBACK")
-        except sqlite3.OperationalError:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if kind is None:
-                raise
-
-
-def _is_full(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+        self._db.executemany(
+            "INSERT INTO record (kind, device, layout, inclusion_probability, body) "
+            "VALUES (?, ?, (SELECT id FROM layout WHERE digest = ?), ?, ?)",
+            [
+                (
+                    held.record.kind,
+                    held.device,
+                    held.record.layout and held.record.layout.digest,
+                    held.inclusion_probability,
+                    held.record.body,
+                )
+                for held in self._held
+            ],
+        )
+        self._count(STORED_BYTES, sum(len(held.record.body) for held in self._held))
+        self._count("spooled", len(self._held) + self._held_dropped)
+        self._count("dropped", self._held_dropped)

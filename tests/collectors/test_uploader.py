@@ -71,6 +71,18 @@ def test_a_batch_is_columnar_and_names_each_operator_once(
     assert (spool.pending(), spool.count("uploaded")) == (0, 4)
 
 
+def test_the_chance_of_having_stayed_travels_along(tmp_path: Path, server: Loopback) -> None:
+    spool = Spool(tmp_path / "small.sqlite", cap_bytes=20_000, rng=random.Random(1))
+    for number in range(100):
+        Outbox(spool, DEVICE).put([measured(number)])
+    with Client(server.url) as client:
+        Uploader(spool, client).step()
+    chances = [run["inclusion_probability"] for batch in server.batches for run in batch["runs"]]
+    assert 0 < len(chances) < 100
+    assert set(chances) < {1.0, 0.5, 0.25, 0.125}
+    assert sum(1 / chance for chance in chances) == pytest.approx(100, rel=0.4)
+
+
 def test_nothing_leaves_the_spool_before_the_server_has_it(
     spool: Spool, server: Loopback, uploader: Uploader
 ) -> None:
