@@ -19,7 +19,10 @@ _MAGIC = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on a model file, so that a hostile one costs at most about two seconds and one gigabyte."""
+    """Bounds on a model file, so that a hostile one costs at most about two seconds and one gigabyte.
+
+    `seconds` are those of the reading thread: a busy machine refuses no honest model.
+    """
 
     size_bytes: int = 256 * 2**20
     nodes: int = 20_000

@@ -46,7 +46,7 @@ def read(
 
 
 def _read(data: bytes, input_shapes: Mapping[str, Shape], limits: Limits, name: str | None) -> ModelGraph:
-    deadline = time.monotonic() + limits.seconds
+    deadline = time.thread_time() + limits.seconds
     model = inlined(_parse(data, limits), limits.nodes)
     graph = model.graph
     _check_size(graph, limits)

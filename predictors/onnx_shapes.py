@@ -62,7 +62,7 @@ class ShapeInference:
     """What is known of each tensor so far: its type, and its value where that is a small tensor."""
 
     def __init__(self, model: onnx.ModelProto, deadline: float) -> None:
-        """Take the operator sets and declared shapes of `model`; give up at `deadline` (monotonic clock)."""
+        """Take the operator sets and declared shapes of `model`; give up at `deadline` (thread time)."""
         self._opsets = {item.domain: item.version for item in model.opset_import} or {"": 1}
         self._opset_protos = list(model.opset_import)
         self._declared = {item.name: item.type for item in (*model.graph.value_info, *model.graph.output)}
@@ -95,7 +95,7 @@ class ShapeInference:
 
     def visit(self, node: onnx.NodeProto) -> None:
         """Infer the outputs of a node whose inputs were visited."""
-        if time.monotonic() > self._deadline:
+        if time.thread_time() > self._deadline:
             raise GraphError(GraphFault.TOO_SLOW, "inferring the graph's shapes takes too long")
         inferred = self._infer(node)
         for name in filter(None, node.output):

@@ -29,6 +29,7 @@ class HashedCosts:
     dispatch: float = 5.0
     scatter: Spread = DEFAULT_SPREAD
     zero: bool = False
+    beside: float = 0.0
     rows: int = 0
     calls: list[str] = field(default_factory=list)
 
@@ -50,6 +51,9 @@ class HashedCosts:
 
     def transfer(self, source: str, target: str) -> Transfer:
         return self.transfer_cost
+
+    def contention(self, processor: str, beside: str) -> float:
+        return self.beside
 
     def dtypes(self, processor: str) -> tuple[str, ...]:
         return ("float32",)

@@ -86,6 +86,10 @@ class CostSource(Protocol):
         """Return the cost of starting one stage."""
         ...
 
+    def contention(self, processor: str, beside: str) -> float:
+        """Return by how much a byte a microsecond moved by `beside` slows `processor`; 0 until learned."""
+        ...
+
     def dtypes(self, processor: str) -> Collection[str]:
         """Return the data types in which this processor was ever timed."""
         ...
@@ -114,6 +118,9 @@ class CostTable:
         names = [processor.name for processor in processors]
         self.dispatch_us = [source.dispatch_us(name) for name in names]
         self.spread = [source.spread(name) for name in names]
+        self.contention = [
+            [0.0 if one == other else source.contention(one, other) for other in names] for one in names
+        ]
         self.transfer = [
             [Transfer(0.0, 0.0) if one == other else source.transfer(one, other) for other in names]
             for one in names

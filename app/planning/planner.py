@@ -13,13 +13,14 @@ from app.planning.bounds import lower_bound_us
 from app.planning.costs import CostSource
 from app.planning.distribution import Floats, Sampler, summary
 from app.planning.effort import Effort
+from app.planning.evaluation import laid_out
 from app.planning.fallback import fallback_of
 from app.planning.flips import flips
 from app.planning.periods import Jobs, unrolled
 from app.planning.plan import Distribution, Draft, Plan, Stage
 from app.planning.problem import ModelRequest, Problem, Processor
 from app.planning.strategy import Granularity, ImpossibleError, Strategy, all_strategies, proposals
-from app.planning.timeline import Timeline, laid_out, offline_latency_us
+from app.planning.timeline import Timeline, offline_latency_us
 
 Objective = Literal["mean", "p50", "p90", "p99"]
 _FINALISTS = 4

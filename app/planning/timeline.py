@@ -82,14 +82,6 @@ class _Piece:
 _WHOLE = Split(Dimension.HEIGHT, 0.0, 1.0)
 
 
-def laid_out(problem: Problem, draft: Draft) -> Timeline:
-    """Return the timeline of a draft, simulated once a problem."""
-    known = problem.timelines.get(id(draft))
-    if known is None or known.draft is not draft:
-        known = problem.timelines[id(draft)] = simulate(problem, draft)
-    return known
-
-
 def simulate(problem: Problem, draft: Draft) -> Timeline:
     """Lay a draft out in time at mean latencies.
 

@@ -81,6 +81,10 @@ class PredictedCosts:
         """Return the cost of starting one stage."""
         return default_dispatch_us(self._processors[processor].info.kind)
 
+    def contention(self, processor: str, beside: str) -> float:
+        """Return how much one processor slows another: nothing until executed plans have told."""
+        return 0.0
+
     def dtypes(self, processor: str) -> Collection[str]:
         """Return the data types in which this processor was lately timed."""
         return self._timed_dtypes(self._processors[processor].info.id)

@@ -24,6 +24,7 @@ from predictors.operator_model import OperatorModel, OperatorSample
 from tests.bench.row import Row, at_most
 from tests.onnx_models import LIGHT, light
 from tests.planning_cases import graph_of
+from tests.planning_certificate import optimum_us
 from tests.synthetic import true_latency_us
 
 PROCESSORS = (
@@ -35,13 +36,15 @@ SPEED = {"cpu:0": 1.0, "gpu": 0.5, "npu": 0.4}
 START_US = {"cpu:0": 0.0, "gpu": 15.0, "npu": 30.0}
 REPEATS = 15
 WIDE_STATES = 60
+SOLVER_S = 60.0
 GAP_NETWORKS = ("squeezenet", "resnet50", "inception_v1")
 
 
 class FittedCosts:
     """Latencies from one fitted operator model a processor, remembered as a serving predictor does."""
 
-    def __init__(self) -> None:
+    def __init__(self, dispatch_us: float | None = None) -> None:
+        self._dispatch_us = default_dispatch_us("cpu") if dispatch_us is None else dispatch_us
         self._models = {name: _model(name) for name in SPEED}
 
     def latencies_us(self, processor: str, operators: Sequence[Operator], rung: Rung) -> NDArray[np.float64]:
@@ -58,7 +61,10 @@ class FittedCosts:
         return Transfer(100.0, 1e-4)
 
     def dispatch_us(self, processor: str) -> float:
-        return default_dispatch_us("cpu")
+        return self._dispatch_us
+
+    def contention(self, processor: str, beside: str) -> float:
+        return 0.0
 
     def dtypes(self, processor: str) -> tuple[str, ...]:
         return ("float32",)
@@ -86,6 +92,7 @@ def run() -> list[Row]:
             at_most(f"{name}: joint over a {WIDE_STATES}-state search", 100 * (found / wide - 1), "%", 3.0)
         )
         rows.append(Row(f"{name}: joint over its lower bound", 100 * (found / bound - 1), "%"))
+    rows += [_certified(name) for name in GAP_NETWORKS]
     rows.append(Row("networks where joint is strictly the best", _strictly_best(costs), f"of {len(LIGHT)}"))
     return rows
 
@@ -108,6 +115,17 @@ def _gap(name: str, costs: FittedCosts) -> tuple[float, float, float]:
     wide = min(simulate(problem, draft).latency_us for draft in search.run(width=WIDE_STATES))
     mean = min(wide, found.latency_us.mean)
     return found.latency_us.mean, mean, lower_bound_us(problem, splits=True)
+
+
+def _certified(name: str) -> Row:
+    """Whole kernels only, free stages: the search in 10 ms over what a solver proves in 60 s."""
+    costs = FittedCosts(dispatch_us=0.0)
+    problem = Problem([ModelRequest(_kernels(name))], PROCESSORS, costs)
+    search = BeamSearch(problem, Effort(10.0), splits=False, incumbent_us=float("inf"))
+    found = min(simulate(problem, draft).latency_us for draft in search.run())
+    solved, _ = optimum_us(problem, SOLVER_S)
+    gap = 100 * (found / solved - 1)
+    return at_most(f"{name}: whole kernels over the solver's optimum", gap, "%", 3.0)
 
 
 def _strictly_best(costs: FittedCosts) -> float:

@@ -23,7 +23,10 @@ _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
 def every_draft(problem: Problem) -> Iterator[Draft]:
-    """All placements of whole kernels, and for each kernel whether it joins its processor's last work."""
+    """All placements of whole kernels, and for each kernel whether it joins its processor's last work.
+
+    That is over once another processor that shares a resource ran something.
+    """
     latency = problem.costs.full
     options = [
         [
@@ -40,6 +43,9 @@ def every_draft(problem: Problem) -> Iterator[Draft]:
         for index, (place, joins) in enumerate(choice):
             if joins and place not in last:
                 break  # the same as opening one
+            for other in range(len(problem.processors)):
+                if other != place and problem.shares[place, other]:
+                    last.pop(other, None)  # a work that another one followed is over
             if not joins:
                 last[place] = len(works)
                 works.append((place, []))

@@ -9,11 +9,11 @@ that keeps the model.
 from collections.abc import Sequence
 
 from app.planning.effort import Effort
+from app.planning.evaluation import laid_out
 from app.planning.plan import Draft
 from app.planning.problem import Problem
 from app.planning.search import BeamSearch
 from app.planning.strategy import Granularity, ImpossibleError, Strategy, all_strategies, proposals
-from app.planning.timeline import laid_out
 
 _EXACT_KERNELS = 8
 """Up to so many kernels all placements and their parallel stages are searched without dropping any."""

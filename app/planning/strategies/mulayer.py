@@ -14,12 +14,12 @@ import numpy as np
 
 from app.planning.blocks import Block, blocks
 from app.planning.effort import Effort
+from app.planning.evaluation import laid_out
 from app.planning.pairs import Floats, fastest_pair, split_times
 from app.planning.plan import Draft, Split, Work
 from app.planning.problem import Problem
 from app.planning.splitting import Dimension
 from app.planning.strategy import Granularity, ImpossibleError, Strategy
-from app.planning.timeline import laid_out
 from predictors.cost import macs
 
 RATIOS = (0.25, 0.5, 0.75)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from itertools import product
 
 from app.planning.effort import Effort
+from app.planning.evaluation import laid_out
 from app.planning.plan import Draft, Work
 from app.planning.problem import Problem
 from app.planning.staging import sequential
 from app.planning.strategies.mace import with_fallback
 from app.planning.strategy import Granularity, ImpossibleError, Strategy
-from app.planning.timeline import laid_out
 
 _MAX_DEALS = 81
 
