@@ -82,4 +82,5 @@ class FallbackExecutor:
                 latency_us = (time.perf_counter_ns() - start_ns) / 1000
         except Exception as error:
             raise PlanError(f"neither the plan nor the whole model runs: {reason}; {error}") from error
-        return Execution(dict(zip(names, values, strict=True)), latency_us, (), reason)
+        outputs = dict(zip(names, values, strict=True))
+        return Execution(outputs, latency_us, (), fallback_reason=reason)

@@ -35,8 +35,18 @@ class StageTiming:
 
 
 @dataclass(frozen=True, slots=True)
+class StageHandOver:
+    """A stage that waited for another processor: from the end there to its own start, in microseconds."""
+
+    source: str
+    target: str
+    size_bytes: int
+    latency_us: float
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
-    """One execution: the model's outputs by name, its latency, and its stages.
+    """One execution: the model's outputs by name, its latency, its stages, and the hand-overs between them.
 
     With a `fallback_reason` the whole model ran instead of the plan.
     """
@@ -44,6 +54,7 @@ class Execution:
     outputs: Mapping[str, Array]
     latency_us: float
     stages: tuple[StageTiming, ...]
+    hand_overs: tuple[StageHandOver, ...] = ()
     fallback_reason: str | None = None
 
 
@@ -55,6 +66,8 @@ class _Stage:
         self.tokens: SimpleQueue[None] = SimpleQueue()
         self.awaited = 0
         self.followers: list[_Stage] = []
+        self.leaders: list[tuple[_Stage, int]] = []
+        self.timing: StageTiming | None = None
         self._copies: list[Copy] = []
         self._session = _session(wired)
         self._binding = self._session.io_binding()
@@ -109,6 +122,7 @@ class PlanExecutor:
             for place in facts.reads_from:
                 if self._stages[place].planned.processor != stage.planned.processor:
                     self._stages[place].followers.append(stage)
+                    stage.leaders.append((self._stages[place], self._size_bytes(wired[place], facts)))
                     stage.awaited += 1
         used = list(dict.fromkeys(stage.planned.processor for stage in self._stages))
         self._workers = [
@@ -145,9 +159,18 @@ class PlanExecutor:
         latency_us = (time.perf_counter_ns() - start_ns) / 1000
         if errors:
             raise PlanError(f"a stage failed: {errors[0]}") from errors[0]
-        timings = [timing for worker in self._workers for timing in worker.timings]
+        timings = [stage.timing for stage in self._stages if stage.timing is not None]
         timings.sort(key=lambda timing: (timing.start_us, timing.id))
-        return Execution(self._buffers.results(), latency_us, tuple(timings))
+        hand_overs = tuple(filter(None, map(_hand_over, self._stages)))
+        return Execution(self._buffers.results(), latency_us, tuple(timings), hand_overs)
+
+    def _size_bytes(self, writer: WiredStage, reader: WiredStage) -> int:
+        """Return how much of what one stage reads another one wrote."""
+        return sum(
+            self._buffers.output(tensor, part).nbytes
+            for tensor, part in writer.cut.outputs.items()
+            if tensor in reader.cut.inputs
+        )
 
     def _feed(self, inputs: Mapping[str, Array]) -> None:
         for name in self._source.graph.inputs:
@@ -164,7 +187,6 @@ class _Worker:
         self._core = core
         self._stages = stages
         self._orders: SimpleQueue[tuple[int, SimpleQueue[BaseException | None]] | None] = SimpleQueue()
-        self.timings: list[StageTiming] = []
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -188,7 +210,6 @@ class _Worker:
 
     def _run(self, start_ns: int, failure: BaseException | None) -> BaseException | None:
         """Run all stages; after a failure only pass the tokens on, so that nobody waits for ever."""
-        self.timings = []
         for stage in self._stages:
             failure = self._step(stage, start_ns, failure)
         return failure
@@ -206,16 +227,27 @@ class _Worker:
         end_ns = time.perf_counter_ns()
         for follower in stage.followers:
             follower.tokens.put(None)
-        self.timings.append(
-            StageTiming(
-                id=stage.planned.id,
-                processor=stage.planned.processor,
-                start_us=(begin_ns - start_ns) / 1000,
-                end_us=(end_ns - start_ns) / 1000,
-                waited_us=(begin_ns - idle_ns) / 1000,
-            )
+        stage.timing = StageTiming(
+            id=stage.planned.id,
+            processor=stage.planned.processor,
+            start_us=(begin_ns - start_ns) / 1000,
+            end_us=(end_ns - start_ns) / 1000,
+            waited_us=(begin_ns - idle_ns) / 1000,
         )
         return failure
+
+
+def _hand_over(stage: _Stage) -> StageHandOver | None:
+    """Return the hand-over that a stage waited for; none where it could start as soon as its thread could."""
+    if stage.timing is None or not stage.leaders:
+        return None
+    ended = {leader.timing.end_us: (leader, size) for leader, size in stage.leaders if leader.timing}
+    last_us = max(ended)
+    if last_us <= stage.timing.start_us - stage.timing.waited_us:
+        return None
+    leader, size_bytes = ended[last_us]
+    latency_us = stage.timing.start_us - last_us
+    return StageHandOver(leader.planned.processor, stage.planned.processor, size_bytes, latency_us)
 
 
 def _session(wired: WiredStage) -> ort.InferenceSession:

@@ -296,6 +296,23 @@ def test_inputs_have_to_fit() -> None:
         assert_same(executor.run({"x": X}), reference(networks.convolution_network(), {"x": X}))
 
 
+def test_handovers_between_processors_are_timed() -> None:
+    halves = [
+        stage(place, WHOLE[:3], "ab"[place], ("out_channels", place / 2, (place + 1) / 2)) for place in (0, 1)
+    ]
+    plan = {"stages": [*halves, stage(2, WHOLE[3:], "a")]}
+    hand_overs = []
+    with PlanExecutor(SMALL, plan, PROCESSORS, SHAPES) as executor:
+        for _ in range(200):
+            hand_overs += executor.run({"x": X}).hand_overs
+    if len(CORES) > 1:
+        assert hand_overs
+    for hand_over in hand_overs:
+        assert (hand_over.source, hand_over.target) == ("b", "a")
+        assert hand_over.size_bytes == 8 * 32 * 32 * 4
+        assert hand_over.latency_us > 0
+
+
 def test_a_core_that_is_not_there_is_an_error_and_hangs_nobody() -> None:
     plan = {"stages": [stage(0, WHOLE[:3], "a"), stage(1, WHOLE[3:], "b")]}
     with PlanExecutor(SMALL, plan, {"a": CORES[0], "b": 4095}, SHAPES) as executor:
