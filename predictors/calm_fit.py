@@ -19,17 +19,22 @@ _LAW_PRIOR_US = 3.0
 _SAMPLES_PER_OPERATOR = 400
 
 
-def fit_calm(runs: Sequence[Run], kernels: Mapping[str, tuple[Operator, ...]] | None = None) -> CalmModel:
+def fit_calm(
+    runs: Sequence[Run],
+    kernels: Mapping[str, tuple[Operator, ...]] | None = None,
+    siblings: OperatorModel | None = None,
+) -> CalmModel:
     """Fit on calm runs of one processor.
 
     `kernels` gives the kernel sequence of networks by model, for runs that list none; those seen in `runs`
-    are known anyway. No run at all gives the physical prior.
+    are known anyway. What the runs do not tell of operators is taken from `siblings`. No run at all gives
+    the siblings' operators, or the physical prior.
     """
     sequences = {
         **(kernels or {}),
         **{run.query.model: run.query.operators for run in runs if run.query.operators},
     }
-    operators = OperatorModel.fit(operator_samples(runs))
+    operators = OperatorModel.fit(operator_samples(runs), siblings)
     profiled = _law(runs, sequences, profiled=True)
     unprofiled = _law(runs, sequences, profiled=False)
     known = _known(runs, sequences, operators)

@@ -17,14 +17,17 @@ from dataclasses import dataclass, field, replace
 from math import log
 from typing import Any
 
+from predictors.calm_fit import operator_samples
 from predictors.calm_gathering import TRACE, CalmGathering
+from predictors.calm_model import CalmModel
 from predictors.device_state import RECENT, DeviceState
 from predictors.forecast import LatencyForecast, RunForecast, Rung
 from predictors.graph import Operator
 from predictors.learning import KeyLearner, Published, Schedule
-from predictors.operator_model import FLOOR_US
+from predictors.operator_model import FLOOR_US, PRIOR, OperatorModel, OperatorSample
 from predictors.rows import rows_of
 from predictors.run import PredictorKey, Run, RunQuery
+from predictors.transfer import Pool
 from predictors.version import ALL_RUNGS, PredictorVersion
 
 Publish = Callable[[PredictorVersion, str, dict[str, Any]], None]
@@ -90,13 +93,15 @@ class TestThenTrain:
         self._on_publish = on_publish
         self._states: dict[Place, DeviceState] = dict(states or {})
         self._kernels: dict[tuple[PredictorKey, str], tuple[Operator, ...]] = {}
+        self._samples: dict[PredictorKey, list[OperatorSample]] = {}
+        self._pool: Pool | None = None
         self._pending: list[_Pending] = []
         self._freezes_by_itself = True
         self._ids: dict[str, None] = {}
         self._count = 0
 
     def version(self, key: PredictorKey) -> PredictorVersion:
-        """Return the newest version for a key; a key nobody has measured gets the physical prior."""
+        """Return the newest version for a key; one nobody has measured starts from its nearest relatives."""
         return self._learner(key).version
 
     def versions(self) -> list[PredictorVersion]:
@@ -119,7 +124,9 @@ class TestThenTrain:
             if run.query.model not in self._unseen:
                 by_key[run.query.key].append(run)
         for key, own in by_key.items():
-            self._learner(key).profile(own, self._kernels_of(key), TRACE, final=True)
+            self._note_samples(key, own)
+        for key, own in by_key.items():
+            self._learner(key).profile(own, self._kernels_of(key), self._siblings(key), TRACE, final=True)
         self._stream(runs, calm=True)
         for key in by_key:
             self._refit(key, "calibration")
@@ -169,8 +176,21 @@ class TestThenTrain:
 
     def _learner(self, key: PredictorKey) -> KeyLearner:
         if key not in self._learners:
-            self._learners[key] = KeyLearner(PredictorVersion(key), self._schedule)
+            calm = CalmModel(operators=self._siblings(key) or PRIOR)
+            self._learners[key] = KeyLearner(PredictorVersion(key, calm), self._schedule)
         return self._learners[key]
+
+    def _note_samples(self, key: PredictorKey, calm_runs: Sequence[Run]) -> None:
+        """Let siblings know what a processor measured."""
+        self._samples[key] = operator_samples(calm_runs)
+        self._pool = None
+
+    def _siblings(self, key: PredictorKey) -> OperatorModel | None:
+        """Return what siblings tell of a processor, None where it is the only one profiled."""
+        if not self._samples.keys() - {key}:
+            return None
+        self._pool = self._pool or Pool.fit(self._samples)
+        return self._pool.start(key)
 
     def _kernels_of(self, key: PredictorKey) -> dict[str, tuple[Operator, ...]]:
         return {model: kernels for (other, model), kernels in self._kernels.items() if other == key}
@@ -278,7 +298,11 @@ class TestThenTrain:
 
     def _profile(self, learner: KeyLearner, gathering: CalmGathering, *, final: bool) -> None:
         key = learner.version.key
-        learner.profile(gathering.calm_runs(), self._kernels_of(key), gathering.source, final=final)
+        calm_runs = gathering.calm_runs()
+        if final:
+            self._note_samples(key, calm_runs)
+        siblings = self._siblings(key)
+        learner.profile(calm_runs, self._kernels_of(key), siblings, gathering.source, final=final)
         devices = dict.fromkeys(run.query.device_id for run in gathering.runs)
         for device_id in devices:
             self._states.pop((device_id, key), None)

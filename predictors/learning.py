@@ -16,6 +16,7 @@ from predictors.context_model import LEVELS, ContextModel, Lesson, crossed
 from predictors.drift import DriftDetector, ResidualDrift
 from predictors.forecast import Rung
 from predictors.graph import Operator
+from predictors.operator_model import OperatorModel
 from predictors.quarantine import Reputation, honest_runs
 from predictors.run import Run
 from predictors.version import PredictorVersion, Spread
@@ -79,13 +80,19 @@ class KeyLearner:
         self.gathering = None if calm_known else CalmGathering(schedule.offline_runs, schedule.quiet_share)
 
     def profile(
-        self, runs: Sequence[Run], kernels: Mapping[str, tuple[Operator, ...]], source: str, *, final: bool
+        self,
+        runs: Sequence[Run],
+        kernels: Mapping[str, tuple[Operator, ...]],
+        siblings: OperatorModel | None,
+        source: str,
+        *,
+        final: bool,
     ) -> None:
         """Fit the calm rung on calm runs; a final one is frozen."""
         honest = honest_runs(runs)
         self.version = replace(
             self.version,
-            calm=fit_calm(honest, kernels),
+            calm=fit_calm(honest, kernels, siblings),
             levels=calm_levels(honest),
             calm_source=source,
             calm_runs=len(honest),

@@ -6,7 +6,8 @@ import pytest
 from predictors.evaluate import Scored, TestThenTrain
 from predictors.forecast import Rung
 from predictors.learning import Schedule
-from predictors.run import Run
+from predictors.operator_model import PRIOR
+from predictors.run import PredictorKey, Run
 from predictors.version import PredictorVersion
 from tests.synthetic import KEY, World, without_label
 
@@ -130,3 +131,28 @@ def test_a_version_survives_its_bytes_exactly(stream: list[Run]) -> None:
         assert {rung: forecast.total for rung, forecast in ours.items()} == {
             rung: forecast.total for rung, forecast in theirs.items()
         }
+
+
+def test_a_processor_nobody_measured_starts_from_its_siblings() -> None:
+    """Another core of a slow SoC was calibrated; the first forecast of this one is already close."""
+    second = World(seed=22, key=replace(KEY, processor="cpu:1"))
+    lent, alone = TestThenTrain(), TestThenTrain()
+    lent.calibrate([slowed(run, 5.0) for run in World(seed=21).calm(80)])
+    run = slowed(second.run("s0", "net4", profiled=True), 5.0)
+    points = [engine.step(run).forecasts[Rung.CALM].total.p50_us for engine in (lent, alone)]
+    assert points[0] == pytest.approx(run.total_us, rel=0.2)
+    assert points[1] < 0.5 * run.total_us
+    assert lent.version(second.key).trained_runs == 0
+
+
+def slowed(run: Run, factor: float) -> Run:
+    """Return the run on a processor slower by a factor."""
+    return replace(run, total_us=factor * run.total_us, latency_us=factor * run.latency_us)
+
+
+def test_siblings_know_nothing_of_a_lone_processor() -> None:
+    world = World(seed=23)
+    engine = TestThenTrain()
+    engine.calibrate(world.calm(80))
+    other = PredictorKey("another-soc", "gpu", "test-runtime")
+    assert engine.version(other).calm.operators is PRIOR
