@@ -18,6 +18,7 @@ from sqlalchemy import text
 
 from app.services import upkeep
 from app.store.engine import Database
+from app.store.measurements import WRITER_LOCK
 from tests.batches import OPERATORS, batch, run, transfer
 from tests.conftest import AppFactory
 
@@ -183,15 +184,19 @@ def test_one_request_that_fails_does_not_fail_its_group(
 
     monkeypatch.setattr(ingest._writer, "store", failing)
     statuses: list[int] = []
-    bodies = [batch(batch_id=poison), *(batch() for _ in range(5))]
-    threads = [
-        threading.Thread(target=lambda b=b: statuses.append(client.post(URL, json=b).status_code))
-        for b in bodies
-    ]
-    with database.write():
+    bodies = [json.dumps(batch(**names)).encode() for names in ({"batch_id": poison}, *[{}] * 5)]
+
+    def send(body: bytes) -> None:
+        statuses.append(client.post(URL, content=body, headers=JSON).status_code)
+
+    threads = [threading.Thread(target=send, args=[body]) for body in bodies]
+    with database.write() as connection:
+        if database.dialect == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"))
         for thread in threads:
             thread.start()
-        while ingest._queue.qsize() < len(bodies) - 1:
+        # All are waiting for the database once all their bytes are held.
+        while ingest._budget.held_bytes < sum(map(len, bodies)):
             time.sleep(0.01)
     for thread in threads:
         thread.join()
