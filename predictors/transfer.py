@@ -10,7 +10,7 @@ as the reference at the speed of its nearest relatives, and every sample of its 
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import exp
 
@@ -46,7 +46,7 @@ class Pool:
         groups: dict[tuple[str, str], dict[PredictorKey, Sequence[OperatorSample]]] = defaultdict(dict)
         for key, samples in sorted(known.items(), key=lambda item: str(item[0])):
             if samples:
-                groups[_kind(key)][key] = samples
+                groups[kind_of(key)][key] = samples
         return cls({kind: _fit_kind(members) for kind, members in groups.items()})
 
     def start(self, key: PredictorKey) -> OperatorModel:
@@ -56,16 +56,31 @@ class Pool:
         have most in common (`cpu-big-4` is nearer to `cpu-big-2` than to `cpu-little-4`). No operator type
         counts as seen: nothing was measured on the processor itself.
         """
-        kind = self.kinds.get(_kind(key))
+        kind = self.kinds.get(kind_of(key))
         if kind is None:
             return PRIOR
-        likeness = {other: _likeness(key, other) for other in kind.log_slowness}
-        most = max(likeness.values())
-        nearest = [slowness for other, slowness in kind.log_slowness.items() if likeness[other] == most]
+        alike = {other: likeness(key, other) for other in kind.log_slowness}
+        most = max(alike.values())
+        nearest = [slowness for other, slowness in kind.log_slowness.items() if alike[other] == most]
         return replace(kind.reference.scaled(float(np.mean(nearest))), seen_types=frozenset())
 
 
-def _kind(key: PredictorKey) -> tuple[str, str]:
+def nearest(key: PredictorKey, known: Iterable[PredictorKey]) -> PredictorKey | None:
+    """Return the known processor of a kind that has most in common with one nobody measured.
+
+    An empty framework in `key` matches any. None where no processor of that kind is known.
+    """
+    kind = _words(key.processor)[0]
+    alike = [
+        other
+        for other in known
+        if _words(other.processor)[0] == kind and key.framework in ("", other.framework)
+    ]
+    return max(alike, key=lambda other: (likeness(key, other), str(other)), default=None)
+
+
+def kind_of(key: PredictorKey) -> tuple[str, str]:
+    """Return framework and kind of processor: only within these can anything be lent."""
     return key.framework, _words(key.processor)[0]
 
 
@@ -74,7 +89,8 @@ def _words(name: str) -> list[str]:
     return re.findall(r"[a-z]+|[0-9]+", name.lower()) or [name]
 
 
-def _likeness(key: PredictorKey, other: PredictorKey) -> int:
+def likeness(key: PredictorKey, other: PredictorKey) -> int:
+    """Return how much two processors have in common: the SoC first, then words of their names."""
     own, others = _words(key.processor), _words(other.processor)
     return _SAME_SOC * (key.soc == other.soc) + len(set(own) & set(others)) - abs(len(own) - len(others))
 

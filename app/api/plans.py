@@ -123,6 +123,7 @@ def _answer(answer: PlanAnswer) -> Response:
             place.info.name: {
                 "version": place.serving.version.digest,
                 "framework": place.key.framework,
+                "borrowed_from": None if place.borrowed_from is None else str(place.borrowed_from),
             }
             for place in answer.used
             if place.serving is not None

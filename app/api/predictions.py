@@ -53,6 +53,10 @@ def _forecast(prediction: Prediction, rung: Rung) -> dict[str, Any]:
             {"op_type": operator.op_type, "latency_us": latency}
             for operator, latency in zip(prediction.operators, forecast.operators_us.tolist(), strict=True)
         ],
-        "predictor": {"version": prediction.serving.version.digest, "kind": rung.value},
+        "predictor": {
+            "version": prediction.serving.version.digest,
+            "kind": rung.value,
+            "borrowed_from": None if prediction.borrowed_from is None else str(prediction.borrowed_from),
+        },
         "coverage": forecast.coverage,
     }

@@ -140,10 +140,11 @@ class ImpossibleOut(BaseModel):
 
 
 class PlanPredictorOut(BaseModel):
-    """What predicted for one processor."""
+    """What predicted for one processor; `borrowed_from` names another one that lent its predictor."""
 
     version: str
     framework: str
+    borrowed_from: str | None
 
 
 class RecentErrorOut(BaseModel):

@@ -80,10 +80,14 @@ class Interval(BaseModel):
 
 
 class PredictorOut(BaseModel):
-    """Which version of which rung answered."""
+    """Which version of which rung answered.
+
+    `borrowed_from` names the nearest known processor where nothing was learned for the one asked about.
+    """
 
     version: str
     kind: str
+    borrowed_from: str | None
 
 
 class CoverageOut(BaseModel):

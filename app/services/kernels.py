@@ -110,9 +110,10 @@ def kernels(
 
     What runs reported is what ran; the file's mapping serves only where no run did.
     """
-    reported = models.reported_kernels(
+    here = models.reported_kernels(
         connection, digest, processor_name=processor, framework_name=framework or None
     )
+    reported = here or models.reported_kernels(connection, digest, framework_name=framework or None)
     if reported is not None:
         return reported, "reported"
     mapped = kernel_graph(connection, digest, framework=framework)

@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.errors import NotFoundError
 from app.services import targets
 from app.services.kernels import KernelCache
 from app.services.shelf import Serving, Shelf
 from app.store.engine import Database
-from predictors.forecast import RunForecast, Rung
+from predictors.forecast import Coverage, RunForecast, Rung
 from predictors.graph import Operator
-from predictors.run import RunQuery
+from predictors.run import PredictorKey, RunQuery
 
 OFFLINE, RUNTIME = Rung.CALM, Rung.RUNTIME
 
@@ -24,7 +24,7 @@ class NothingLearnedError(NotFoundError):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Both forecasts, what answered, and what it was told.
+    """Both forecasts, what answered (`borrowed_from` another processor or not), and what it was told.
 
     `mapping` says where the kernels came from: reported runs, a framework's rules, or the request.
     """
@@ -34,6 +34,7 @@ class Prediction:
     serving: Serving
     context: Mapping[str, float]
     mapping: str
+    borrowed_from: PredictorKey | None
 
 
 class PredictService:
@@ -85,4 +86,10 @@ class PredictService:
             profiled=False,
         )
         forecasts = place.serving.version.forecast(query, place.state, (OFFLINE, RUNTIME))
-        return Prediction(query.operators, forecasts, place.serving, target.context, mapping)
+        if place.borrowed_from is not None:
+            types = tuple(sorted({operator.op_type for operator in query.operators}))
+            nothing = Coverage(learned=0.0, fallback=types)
+            forecasts = {rung: replace(found, coverage=nothing) for rung, found in forecasts.items()}
+        return Prediction(
+            query.operators, forecasts, place.serving, target.context, mapping, place.borrowed_from
+        )

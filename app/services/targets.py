@@ -1,7 +1,7 @@
 """Who is asked about: a device as it stands now, or a SoC as such."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.errors import Fault, InvalidRequestError, NotFoundError
 from app.services.shelf import Serving, Shelf
@@ -10,19 +10,22 @@ from app.store.devices import DeviceInfo, ProcessorInfo
 from app.store.engine import Connection
 from predictors.device_state import DeviceState
 from predictors.run import PredictorKey
+from predictors.transfer import nearest
 
 
 @dataclass(frozen=True, slots=True)
 class Processor:
     """A processor of a target: what serves it, and how it fares at the moment.
 
-    `serving` is None when nothing was learned for it yet.
+    `serving` is None when nothing was learned for any processor of its kind yet. Where nothing was learned
+    for this one, `borrowed_from` names the nearest known processor, whose predictor serves instead.
     """
 
     info: ProcessorInfo
     key: PredictorKey
     serving: Serving | None
     state: DeviceState
+    borrowed_from: PredictorKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +99,22 @@ def _processor(
     serving: Mapping[PredictorKey, Serving],
     state: str | None,
 ) -> Processor:
-    """Return a processor with its predictor: of the framework asked for, else of the newest one."""
+    """Return a processor with its predictor, of the framework asked for, else of the newest one.
+
+    A processor without one borrows its nearest relative's.
+    """
     candidates = [
         key
         for key in serving
         if (key.soc, key.processor) == (soc, info.name) and framework in (None, key.framework)
     ]
-    key = max(candidates, key=lambda k: serving[k].id, default=PredictorKey(soc, info.name, framework or ""))
-    return Processor(
-        info,
-        key,
-        serving.get(key),
-        DeviceState.initial() if state is None else DeviceState.from_json(state),
-    )
+    if not candidates:
+        key = PredictorKey(soc, info.name, framework or "")
+        relative = nearest(key, serving)
+        if relative is None:
+            return Processor(info, key, None, DeviceState.initial())
+        key = replace(key, framework=relative.framework)
+        return Processor(info, key, serving[relative], DeviceState.initial(), borrowed_from=relative)
+    key = max(candidates, key=lambda candidate: serving[candidate].id)
+    moved = DeviceState.initial() if state is None else DeviceState.from_json(state)
+    return Processor(info, key, serving[key], moved)

@@ -105,6 +105,19 @@ def test_nothing_learned_yet_is_said_so(client: TestClient) -> None:
     assert response.json()["title"] == "Nothing learned yet"
 
 
+def test_a_new_processor_answers_from_the_first_request_and_says_what_it_borrowed(
+    learned: TestClient,
+) -> None:
+    send(learned, phone.session(calm_runs=1, loaded_runs=0, processor="cpu:7", device_id="phone-2"))
+    answer = predict(learned, device_id="phone-2", processor="cpu:7")
+    for side in ("offline", "runtime"):
+        assert answer[side]["coverage"] == {"learned": 0.0, "fallback": ["Conv"]}
+        assert answer[side]["predictor"]["borrowed_from"] == "SoC 1/cpu:0/onnxruntime"
+    own = predict(learned)
+    assert own["runtime"]["predictor"]["borrowed_from"] is None
+    assert answer["offline"]["total_us"] == own["offline"]["total_us"]
+
+
 @pytest.mark.parametrize(
     ("change", "status", "words"),
     [
