@@ -17,13 +17,13 @@ from app.store.runs import RunFilter
 from predictors.run import PredictorKey
 from tests.batches import batch, run
 
-DEVICES, BATCHES, RUNS = 20, 20, 25
+DEVICES, BATCHES, RUNS = 20, 40, 25
 DIGESTS = ["sha256:" + f"{i:02x}" * 32 for i in range(20)]
 
 
 @pytest.fixture
 def filled(database: Database) -> Database:
-    """10,000 runs of 20 devices and as many models."""
+    """20,000 runs of 20 devices and as many models."""
     writer = MeasurementWriter(database.dialect)
     for number in range(BATCHES):
         batches = []
