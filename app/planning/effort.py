@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
-_STEPS_PER_MS = 150
+_STEPS_PER_MS = 120
 """Simulated candidate moves that one millisecond of budget buys; a rate of its own, not of this machine."""
 _GRACE = 100.0
 """The clock stops a search only when it takes this many times its budget."""

@@ -12,6 +12,8 @@ from app.planning.problem import Problem
 from app.planning.timeline import Timeline
 
 SLOWDOWNS = (1.25, 1.5, 2.0, 3.0, 5.0)
+_RIVALS = 6
+"""Rivals, the best first, that may take the lead."""
 
 
 def flips(problem: Problem, best: Timeline, rivals: Sequence[Timeline]) -> dict[str, float]:
@@ -22,7 +24,7 @@ def flips(problem: Problem, best: Timeline, rivals: Sequence[Timeline]) -> dict[
     if not rivals:
         return {}
     leader = _latencies_us(problem, best)
-    others = np.min([_latencies_us(problem, rival) for rival in rivals], axis=0)
+    others = np.min([_latencies_us(problem, rival) for rival in rivals[:_RIVALS]], axis=0)
     lost = others < leader * 0.99
     found = {}
     for place, processor in enumerate(problem.processors):

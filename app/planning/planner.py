@@ -23,9 +23,10 @@ from app.planning.strategy import Granularity, ImpossibleError, Strategy, all_st
 from app.planning.timeline import Timeline, offline_latency_us
 
 Objective = Literal["mean", "p50", "p90", "p99"]
-_FINALISTS = 4
+_FINALISTS = 2
 _NEAR = 0.1
-"""At most so many drafts of a strategy, and no further from its best mean, are compared for the objective."""
+"""At most so many drafts of a strategy (twice as many for a quantile), and no further from its best mean than
+so, are compared for the objective."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ class _Scoring:
             return [self._sampled(strategy, timeline) for timeline in allowed]
         allowed.sort(key=lambda timeline: (timeline.latency_us, timeline.hand_overs))
         near = allowed[0].latency_us * (1 + _NEAR)
-        finalists = [item for item in allowed[:_FINALISTS] if item.latency_us <= near]
+        count = _FINALISTS if self._request.objective == "mean" else 2 * _FINALISTS
+        finalists = [item for item in allowed[:count] if item.latency_us <= near]
         return [min((self._sampled(strategy, item) for item in finalists), key=self.rank)]
 
     def rank(self, item: _Scored) -> tuple[bool, float, int, int]:

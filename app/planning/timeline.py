@@ -15,6 +15,7 @@ Semantics, stated because plans are compared by them:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -54,17 +55,17 @@ class Timeline:
     start_us: tuple[float, ...]
     end_us: tuple[float, ...]
 
-    @property
+    @cached_property
     def latency_us(self) -> float:
         """End of the last work."""
         return max(self.end_us, default=0.0)
 
-    @property
+    @cached_property
     def transfer_us(self) -> float:
         """Time spent on copies."""
         return sum(copy.cost_us for copies in self.copies for copy in copies)
 
-    @property
+    @cached_property
     def hand_overs(self) -> int:
         """Number of copies."""
         return sum(len(copies) for copies in self.copies)

@@ -249,3 +249,49 @@ def test_fuzzed_files_raise_only_graph_errors(draw: st.DataObject) -> None:
         assert str(error)  # noqa: PT017
     else:
         assert graph.nodes
+
+
+def test_a_detection_head_parses() -> None:
+    """Results whose size depends on data have no shape; what reads them is kept all the same."""
+    nodes = [
+        node("Conv", "image w", "features", pads=[1, 1, 1, 1]),
+        node("Resize", "features roi scales", "up", mode="nearest"),
+        node("Reshape", "up flat", "boxes"),
+        node("Slice", "boxes zero four axis2", "corners"),
+        node("Slice", "boxes four five axis2", "score"),
+        node("Transpose", "score", "scores", perm=[0, 2, 1]),
+        node("NonMaxSuppression", "corners scores most overlap", "chosen"),
+        node("Gather", "chosen column", "index", axis=1),
+        node("GatherND", "corners index2", "picked"),
+        node("TopK", "scores many", "best places", axis=-1),
+    ]
+    nodes.insert(8, node("Unsqueeze", "index axis1", "index2"))
+    weights = {
+        "w": np.zeros((6, 3, 3, 3), np.float32),
+        "roi": np.array([], np.float32),
+        "scales": np.array([1, 1, 2, 2], np.float32),
+        "flat": np.array([1, -1, 6]),
+        "zero": np.array([0]),
+        "four": np.array([4]),
+        "five": np.array([5]),
+        "axis2": np.array([2]),
+        "axis1": np.array([1]),
+        "most": np.array([10]),
+        "overlap": np.array([0.5], np.float32),
+        "column": np.array(2),
+        "many": np.array([7]),
+    }
+    graph = read(model(nodes, [("image", [1, 3, 16, 16])], ["picked", "best"], weights))
+    assert graph.tensors["boxes"].shape == (1, 1024, 6)
+    assert graph.tensors["best"].shape == (1, 1, 7)
+    by_type = {item.operator.op_type: item.operator for item in graph.nodes}
+    assert by_type["NonMaxSuppression"].outputs == ()
+    assert by_type["GatherND"].inputs == ((1, 1024, 4),)
+
+
+@pytest.mark.parametrize("opset", [7, 9, 11, 13, 17, 21])
+def test_operator_sets_old_and_new(opset: int) -> None:
+    nodes = [node("Conv", "x w", "a"), node("Relu", "a", "b"), node("GlobalAveragePool", "b", "y")]
+    weights = {"w": np.zeros((4, 3, 3, 3), np.float32)}
+    graph = read(model(nodes, [("x", [1, 3, 8, 8])], ["y"], weights, opset=opset))
+    assert graph.tensors["y"].shape == (1, 4, 1, 1)
