@@ -25,6 +25,7 @@ from predictors.forecast import LatencyForecast, RunForecast, Rung
 from predictors.graph import Operator
 from predictors.learning import KeyLearner, Published, Schedule
 from predictors.operator_model import FLOOR_US, PRIOR, OperatorModel, OperatorSample
+from predictors.quarantine import honest_runs
 from predictors.rows import rows_of
 from predictors.run import PredictorKey, Run, RunQuery
 from predictors.transfer import Pool
@@ -176,13 +177,16 @@ class TestThenTrain:
 
     def _learner(self, key: PredictorKey) -> KeyLearner:
         if key not in self._learners:
-            calm = CalmModel(operators=self._siblings(key) or PRIOR)
-            self._learners[key] = KeyLearner(PredictorVersion(key, calm), self._schedule)
+            siblings = self._siblings(key)
+            version = PredictorVersion(key, CalmModel(operators=siblings or PRIOR))
+            self._learners[key] = KeyLearner(version, self._schedule)
+            if siblings is not None:
+                self._publish(Published(version, "siblings alone", _calm_metrics(version)))
         return self._learners[key]
 
     def _note_samples(self, key: PredictorKey, calm_runs: Sequence[Run]) -> None:
         """Let siblings know what a processor measured."""
-        self._samples[key] = operator_samples(calm_runs)
+        self._samples[key] = operator_samples(honest_runs(calm_runs))
         self._pool = None
 
     def _siblings(self, key: PredictorKey) -> OperatorModel | None:

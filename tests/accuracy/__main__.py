@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from tests.accuracy import dynamic, speed
+from tests.accuracy import dynamic, phones, speed
 from tests.accuracy.picture import draw
 
 OUT = Path("build/accuracy")
@@ -46,6 +46,7 @@ def main() -> int:
     for name, value in results["speed"].items():
         table.add_row(name, f"{value:,.2f}")
     console.print(table)
+    phones.main()
     (OUT / "accuracy.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     console.print(f"stored in {OUT}/")
     return 0
