@@ -177,11 +177,8 @@ class TestThenTrain:
 
     def _learner(self, key: PredictorKey) -> KeyLearner:
         if key not in self._learners:
-            siblings = self._siblings(key)
-            version = PredictorVersion(key, CalmModel(operators=siblings or PRIOR))
-            self._learners[key] = KeyLearner(version, self._schedule)
-            if siblings is not None:
-                self._publish(Published(version, "siblings alone", _calm_metrics(version)))
+            calm = CalmModel(operators=self._siblings(key) or PRIOR)
+            self._learners[key] = KeyLearner(PredictorVersion(key, calm), self._schedule)
         return self._learners[key]
 
     def _note_samples(self, key: PredictorKey, calm_runs: Sequence[Run]) -> None:
