@@ -1,6 +1,7 @@
 """Which models an agent times: the light architectures inside the `onnx` package, or a folder of files."""
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,9 +32,17 @@ def find_models(source: str) -> list[ModelFile]:
     else:
         root = Path(source).expanduser()
         paths = [root] if root.is_file() else sorted(root.rglob("*.onnx"))
+        if not paths and not root.is_dir():
+            raise CollectorError(
+                f"there is no folder {source!r}; name one that holds .onnx files, or '{LIGHT}'"
+            )
     if not paths:
         raise CollectorError(f"no .onnx file in {source!r}; name a folder that holds some, or '{LIGHT}'")
-    return [_identify(path) for path in paths]
+    stems = Counter(path.stem for path in paths)
+    return [
+        _identify(path, path.stem if stems[path.stem] == 1 else f"{path.parent.name}/{path.stem}")
+        for path in paths
+    ]
 
 
 def _onnx_package() -> Path:
@@ -43,8 +52,10 @@ def _onnx_package() -> Path:
     return Path(spec.origin).parent
 
 
-def _identify(path: Path) -> ModelFile:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    name = path.stem.removeprefix("light_")
-    return ModelFile(ModelIdentity(name=name, digest=f"sha256:{digest}"), path)
+def _identify(path: Path, name: str) -> ModelFile:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CollectorError(f"{path} cannot be read: {error.strerror}") from error
+    return ModelFile(ModelIdentity(name=name.removeprefix("light_"), digest=f"sha256:{digest}"), path)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import psutil
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 def wait_until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:

@@ -111,7 +111,7 @@ def test_a_model_that_cannot_run_is_skipped_and_named(server: Loopback, models: 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"models": "/nowhere"}, "no .onnx file"),
+        ({"models": "/nowhere"}, "there is no folder"),
         ({"conditions": ("s9",)}, "no condition 's9'"),
         ({"processors": ("cpu:9999",)}, "no processor 'cpu:9999'"),
     ],
