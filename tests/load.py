@@ -37,7 +37,10 @@ def server(
         yield started
     finally:
         started.process.terminate()
-        started.process.wait(30)
+        try:
+            started.process.wait(30)
+        finally:
+            started.process.kill()
 
 
 def start_server(

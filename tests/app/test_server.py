@@ -85,9 +85,12 @@ def test_sigterm_under_load_answers_what_it_took(tmp_path: Path) -> None:
     answered: list[str] = []
     stopper = threading.Timer(0.7, started.process.send_signal, [signal.SIGTERM])
     stopper.start()
-    with pytest.raises(ServerDiedError):
-        saturate(started.port, seconds=60, on_accepted=answered.extend)
-    assert started.process.wait(20) == 0
+    try:
+        with pytest.raises(ServerDiedError):
+            saturate(started.port, seconds=60, on_accepted=answered.extend)
+        assert started.process.wait(20) == 0
+    finally:
+        started.process.kill()
     database = Database(url)
     with database.read() as connection:
         stored = connection.scalar(text("SELECT count(*) FROM run"))

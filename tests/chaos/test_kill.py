@@ -42,16 +42,19 @@ def test_no_acknowledged_run_is_lost_or_doubled(database: Database, database_url
     answered: list[str] = []
     for _ in range(rounds):
         server = start_server(database_url)
-        # What an agent does after a crash: send again whatever was not answered.
-        for body, ids in unanswered:
-            post(server.port, body)
-            answered += ids
-        killer = threading.Timer(rng.uniform(0.05, 0.8), server.process.kill)
-        killer.start()
-        with pytest.raises(ServerDiedError) as died:
-            saturate(server.port, seconds=60, on_accepted=answered.extend)
-        killer.join()
-        server.process.wait(30)
+        try:
+            # What an agent does after a crash: send again whatever was not answered.
+            for body, ids in unanswered:
+                post(server.port, body)
+                answered += ids
+            killer = threading.Timer(rng.uniform(0.05, 0.8), server.process.kill)
+            killer.start()
+            with pytest.raises(ServerDiedError) as died:
+                saturate(server.port, seconds=60, on_accepted=answered.extend)
+            killer.join()
+        finally:
+            server.process.kill()
+            server.process.wait(30)
         unanswered = died.value.pending
     assert len(answered) > 100 * rounds
     stored = stored_timings(database)
