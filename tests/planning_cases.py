@@ -63,9 +63,17 @@ class HashedCosts:
 
 
 def graph_of(
-    edges: Sequence[Sequence[int]], types: Sequence[str], shape: Shape = (1, 16, 12, 12), name: str = "g"
+    edges: Sequence[Sequence[int]],
+    types: Sequence[str],
+    shape: Shape = (1, 16, 12, 12),
+    name: str = "g",
+    *,
+    tagged: bool = True,
 ) -> KernelGraph:
-    """A kernel graph whose kernel `i` reads the results of `edges[i]`, or the model's input where empty."""
+    """A kernel graph whose kernel `i` reads the results of `edges[i]`, or the model's input where empty.
+
+    `tagged` makes every kernel an operator of its own.
+    """
     tensors = {"x": Tensor("x", shape, "float32")}
     nodes = []
     read: set[int] = set()
@@ -74,7 +82,7 @@ def graph_of(
         tensors[f"t{index}"] = Tensor(f"t{index}", shape, "float32")
         inputs = tuple(f"t{earlier}" for earlier in before) or ("x",)
         shapes: tuple[Shape, ...] = tuple(shape for _ in inputs)
-        attributes: dict[str, object] = {"tag": index}
+        attributes: dict[str, object] = {"tag": index} if tagged else {}
         if op_type == "Conv":
             shapes = (shape, (shape[1], shape[1], 3, 3))
             attributes |= {"kernel_shape": [3, 3], "strides": [1, 1], "group": 1}
