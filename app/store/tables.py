@@ -106,7 +106,7 @@ operator = Table(
 
 # What was measured. `run.id` is the microsecond of storing, strictly increasing in the order of commits, so
 # that it serves as cursor and partition key alike. `context`, `run` and `timing` carry no foreign keys: the
-# single writer keeps them whole, and checking each narrow row would cost as much as storing it.
+# single writer keeps them whole, and narrow rows are not looked up once more as they are stored.
 
 context = Table(
     "context",
