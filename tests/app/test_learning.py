@@ -54,7 +54,7 @@ def test_the_report_shows_that_the_frozen_profile_drifts(learned: TestClient) ->
     assert {rung["n"] for rungs in runs.values() for rung in rungs.values()} == {60}
     assert runs["s0"]["calm"]["mape"] < 0.15
     assert runs["s1"]["calm"]["mape"] > 0.55  # a third of what is measured
-    assert runs["s1"]["runtime"]["mape"] < 0.6 * runs["s1"]["calm"]["mape"]
+    assert runs["s1"]["runtime"]["mape"] < 0.5 * runs["s1"]["calm"]["mape"]
 
 
 def test_a_loaded_device_is_predicted_slower_than_its_offline_profile(learned: TestClient) -> None:
