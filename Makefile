@@ -44,7 +44,7 @@ chaos: $(STAMP)  ## Fifty kill -9 rounds under load on both databases
 
 lock: $(STAMP)  ## Renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--group dev --output-file requirements.lock pyproject.toml
+		--group dev --all-extras --output-file requirements.lock pyproject.toml
 
 clean:  ## Remove everything that was built
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache
