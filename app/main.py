@@ -22,6 +22,7 @@ from app.services.keys import KeyRing
 from app.services.plan import PlanService
 from app.services.predict import PredictService
 from app.services.shelf import Shelf
+from app.services.situations import Situations
 from app.settings import Settings
 from app.store.measurements import MeasurementWriter
 
@@ -44,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
         service.state.shelf = shelf
         kernels = KernelCache()
         service.state.plans = PlanService(database, shelf, kernels)
-        service.state.predictions = PredictService(database, shelf, kernels)
+        service.state.predictions = PredictService(Situations(database, shelf, kernels))
         try:
             with nullcontext() if settings.no_learner else learner.beside(settings):
                 yield

@@ -4,12 +4,14 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Response
+from fastapi.concurrency import run_in_threadpool
 
 from app.api.dependencies import PredictionsDep
 from app.auth import require
 from app.schemas.predictions import PredictionOut, PredictionRequest
 from app.services.keys import Role
-from app.services.predict import OFFLINE, RUNTIME, Prediction
+from app.services.predict import OFFLINE, RUNTIME, Prediction, Question
+from app.services.situations import Subject
 from predictors.forecast import Rung
 
 router = APIRouter(
@@ -21,19 +23,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 @router.post("", response_model=PredictionOut)
-def post_predictions(request: PredictionRequest, predictions: PredictionsDep) -> Response:
+async def post_predictions(request: PredictionRequest, predictions: PredictionsDep) -> Response:
     """Forecast a run on one processor, by the frozen offline profile and by the runtime predictor."""
-    prediction = predictions.predict(
-        processor=request.processor,
-        device_id=request.device_id,
-        soc=request.soc,
-        framework=request.framework,
-        digest=None if request.model is None else request.model.digest,
-        operators=None
-        if request.operators is None
-        else [operator.to_operator() for operator in request.operators],
-        context=request.context,
-    )
+    question = _question(request)
+    prediction = predictions.predict_at_hand(question)
+    if prediction is None:
+        prediction = await run_in_threadpool(predictions.predict, question)
     body = {
         "offline": _forecast(prediction, OFFLINE),
         "runtime": _forecast(prediction, RUNTIME),
@@ -41,6 +36,20 @@ def post_predictions(request: PredictionRequest, predictions: PredictionsDep) ->
         "mapping": prediction.mapping,
     }
     return Response(_encode(body), media_type="application/json")
+
+
+def _question(request: PredictionRequest) -> Question:
+    return Question(
+        Subject(
+            request.processor,
+            request.device_id,
+            request.soc,
+            request.framework,
+            None if request.model is None else request.model.digest,
+        ),
+        request.context,
+        tuple(operator.to_operator() for operator in request.operators or ()),
+    )
 
 
 def _forecast(prediction: Prediction, rung: Rung) -> dict[str, Any]:

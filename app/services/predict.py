@@ -5,21 +5,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.errors import NotFoundError
-from app.services import targets
-from app.services.kernels import KernelCache
-from app.services.shelf import Serving, Shelf
-from app.store.engine import Database
+from app.services.shelf import Serving
+from app.services.situations import Situation, Situations, Subject
 from predictors.forecast import Coverage, RunForecast, Rung
 from predictors.graph import Operator
 from predictors.run import PredictorKey, RunQuery
 
 OFFLINE, RUNTIME = Rung.CALM, Rung.RUNTIME
 
+MOST_AT_ONCE = 1_000
+"""Kernels of the largest model that is predicted without leaving the event loop."""
+
 
 class NothingLearnedError(NotFoundError):
     """No predictor has been learned for that processor yet."""
 
     title = "Nothing learned yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to predict: a subject, or operators instead of its model, in a context (None: the latest)."""
+
+    subject: Subject
+    context: Mapping[str, float | bool] | None = None
+    operators: tuple[Operator, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,56 +50,54 @@ class Prediction:
 class PredictService:
     """Answers prediction requests."""
 
-    def __init__(self, database: Database, shelf: Shelf, kernels: KernelCache) -> None:
-        self._database = database
-        self._shelf = shelf
-        self._kernels = kernels
+    def __init__(self, situations: Situations) -> None:
+        self._situations = situations
 
-    def predict(
-        self,
-        *,
-        processor: str,
-        device_id: str | None = None,
-        soc: str | None = None,
-        framework: str | None = None,
-        digest: str | None = None,
-        operators: Sequence[Operator] | None = None,
-        context: Mapping[str, float | bool] | None = None,
-    ) -> Prediction:
-        """Forecast an unprofiled run that would start now; give `digest` or `operators`.
+    def predict_at_hand(self, question: Question) -> Prediction | None:
+        """Predict a model that was asked about since anything changed, in well under a millisecond.
+
+        Returns None where that needs the database or may take longer.
+        """
+        if question.subject.digest is None:
+            return None
+        situation = self._situations.at_hand(question.subject)
+        if situation is None or len(situation.kernels) > MOST_AT_ONCE:
+            return None
+        return _predict(situation, question)
+
+    def predict(self, question: Question) -> Prediction:
+        """Forecast an unprofiled run that would start now.
 
         Raises `NotFoundError` (device, SoC, model or predictor unknown) or `InvalidRequestError`
         (processor).
         """
-        with self._database.read() as connection:
-            target = targets.resolve(
-                connection, self._shelf, device_id=device_id, soc=soc, context=context, framework=framework
-            )
-            place = target.processor(processor)
-            if place.serving is None:
-                raise NothingLearnedError(
-                    f"No predictor has been learned for {processor} of {target.soc} yet; "
-                    "its agent must send calm runs first."
-                )
-            mapping = "request"
-            if digest is not None:
-                operators, mapping = self._kernels.kernels(
-                    connection, digest, framework=place.key.framework, processor=processor
-                )
-        query = RunQuery(
-            key=place.key,
-            device_id=target.device_id,
-            model=digest or "",
-            started_at_us=time.time_ns() // 1000,
-            operators=tuple(operators or ()),
-            context=target.context,
-            profiled=False,
+        return _predict(self._situations.look_up(question.subject), question)
+
+
+def _predict(situation: Situation, question: Question) -> Prediction:
+    place = situation.place
+    if place.serving is None:
+        raise NothingLearnedError(
+            f"No predictor has been learned for {place.info.name} of {situation.soc} yet; "
+            "its agent must send calm runs first."
         )
-        forecasts = place.serving.version.forecast(query, place.state, (OFFLINE, RUNTIME))
-        if place.borrowed_from is not None:
-            types = tuple(sorted({operator.op_type for operator in query.operators}))
-            nothing = Coverage(learned=0.0, fallback=types)
-            forecasts = {rung: replace(found, coverage=nothing) for rung, found in forecasts.items()}
-        return Prediction(
-            query.operators, forecasts, place.serving, target.context, mapping, place.borrowed_from
-        )
+    context = situation.context
+    if question.context is not None:
+        context = {name: float(value) for name, value in question.context.items()}
+    query = RunQuery(
+        key=place.key,
+        device_id=situation.device_id,
+        model=question.subject.digest or "",
+        started_at_us=time.time_ns() // 1000,
+        operators=question.operators or tuple(situation.kernels),
+        context=context,
+        profiled=False,
+    )
+    forecasts = place.serving.version.forecast(query, place.state, (OFFLINE, RUNTIME))
+    if place.borrowed_from is not None:
+        types = tuple(sorted({operator.op_type for operator in query.operators}))
+        nothing = Coverage(learned=0.0, fallback=types)
+        forecasts = {rung: replace(found, coverage=nothing) for rung, found in forecasts.items()}
+    return Prediction(
+        query.operators, forecasts, place.serving, context, situation.mapping, place.borrowed_from
+    )
