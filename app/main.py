@@ -19,6 +19,7 @@ from app.services.fast_clock import FastClock
 from app.services.ingest import Ingest
 from app.services.kernels import KernelCache
 from app.services.keys import KeyRing
+from app.services.outcomes import OutcomeService
 from app.services.plan import PlanService
 from app.services.predict import PredictService
 from app.services.shelf import Shelf
@@ -45,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         service.state.shelf = shelf
         kernels = KernelCache()
         service.state.plans = PlanService(database, shelf, kernels)
+        service.state.outcomes = OutcomeService(database)
         service.state.predictions = PredictService(Situations(database, shelf, kernels))
         try:
             with nullcontext() if settings.no_learner else learner.beside(settings):

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.services.ingest import Ingest
+from app.services.outcomes import OutcomeService
 from app.services.plan import PlanService
 from app.services.predict import PredictService
 from app.services.shelf import Shelf
@@ -35,6 +36,10 @@ async def _plans(request: Request) -> PlanService:
     return request.app.state.plans  # type: ignore[no-any-return]
 
 
+async def _outcomes(request: Request) -> OutcomeService:
+    return request.app.state.outcomes  # type: ignore[no-any-return]
+
+
 async def _predictions(request: Request) -> PredictService:
     return request.app.state.predictions  # type: ignore[no-any-return]
 
@@ -44,4 +49,5 @@ DatabaseDep = Annotated[Database, Depends(_database)]
 IngestDep = Annotated[Ingest, Depends(_ingest)]
 ShelfDep = Annotated[Shelf, Depends(_shelf)]
 PlansDep = Annotated[PlanService, Depends(_plans)]
+OutcomesDep = Annotated[OutcomeService, Depends(_outcomes)]
 PredictionsDep = Annotated[PredictService, Depends(_predictions)]

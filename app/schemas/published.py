@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from app.schemas.measurements import MeasurementBatch, MeasurementReceipt
+from app.schemas.outcomes import OutcomeBatch, OutcomeReceipt
 
 DIRECTORY = Path(__file__).parents[2] / "data" / "schema"
 
@@ -21,6 +22,8 @@ def schemas() -> dict[str, str]:
     return {
         "measurement-batch.v1.json": _text(MeasurementBatch),
         "measurement-receipt.v1.json": _text(MeasurementReceipt),
+        "plan-outcomes.v1.json": _text(OutcomeBatch),
+        "plan-outcomes-receipt.v1.json": _text(OutcomeReceipt),
     }
 
 

@@ -1,24 +1,17 @@
 """Turn the body of a batch into columns ready to be stored, rejecting faulty parts one by one."""
 
-import json
-import re
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import msgspec
 import numpy as np
 
-from app.errors import Fault, InvalidRequestError, MalformedBodyError
+from app.errors import Fault, InvalidRequestError
 from app.schemas import measurements as wire
+from app.services.decoding import context_text, decode_envelope, decode_part, fault_of, unix_us
 from app.store.batch import Batch, DeviceRecord, ProcessorRecord, RunRecord, TransferRecord
 from predictors.graph import Operator
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND: Final = timedelta(microseconds=1)
 CACHED_OPERATORS: Final = 20_000
-
-T = TypeVar("T")
 
 _envelopes = msgspec.json.Decoder(wire.Envelope)
 _devices = msgspec.json.Decoder(wire.Device)
@@ -35,9 +28,7 @@ def prepare(body: bytes) -> tuple[Batch, list[Fault]]:
     Raises `MalformedBodyError` when the body is no JSON, `InvalidRequestError` when the batch or its device
     is faulty as a whole.
     """
-    if b"\\u0000" in body:
-        _refuse_nul(body)
-    envelope = _decode_envelope(body)
+    envelope = decode_envelope(_envelopes.decode, body)
     faults: list[Fault] = []
     batch = Batch(envelope.batch_id, _device(envelope.device))
     _add_operators(batch, envelope.operators, faults)
@@ -46,63 +37,11 @@ def prepare(body: bytes) -> tuple[Batch, list[Fault]]:
     return batch, faults
 
 
-def _decode_envelope(body: bytes) -> wire.Envelope:
-    try:
-        return _envelopes.decode(body)
-    except msgspec.ValidationError as error:
-        raise InvalidRequestError(faults=(_fault("", error),)) from error
-    except msgspec.DecodeError as error:
-        repaired = _without_nan(body)
-        if repaired is None:
-            raise MalformedBodyError(f"The body is not JSON: {error}.") from error
-        return _decode_envelope(repaired)
-    except UnicodeDecodeError as error:
-        raise MalformedBodyError("The body is not UTF-8.") from error
-    except RecursionError as error:
-        raise MalformedBodyError("The body is nested too deeply.") from error
-
-
-def _refuse_nul(body: bytes) -> None:
-    """Refuse texts with the character NUL, which no database stores."""
-
-    def refuse(value: Any, pointer: str) -> None:  # noqa: ANN401
-        if isinstance(value, str) and "\0" in value:
-            raise InvalidRequestError(faults=(Fault(pointer, "a text must not hold the character NUL"),))
-        if isinstance(value, dict):
-            for name, item in value.items():
-                refuse(name, pointer)
-                refuse(item, f"{pointer}/{name}")
-        elif isinstance(value, list):
-            for index, item in enumerate(value):
-                refuse(item, f"{pointer}/{index}")
-
-    try:
-        refuse(json.loads(body), "")
-    except (ValueError, RecursionError):
-        return
-
-
-def _without_nan(body: bytes) -> bytes | None:
-    """Quote the NaN and Infinity that some encoders write, so that only the runs that hold them fail."""
-    found = False
-
-    def quote(constant: str) -> str:
-        nonlocal found
-        found = True
-        return constant
-
-    try:
-        value = json.loads(body, parse_constant=quote)
-    except (ValueError, RecursionError):
-        return None
-    return msgspec.json.encode(value) if found else None
-
-
 def _device(raw: msgspec.Raw) -> DeviceRecord:
     try:
         device = _devices.decode(raw)
     except msgspec.DecodeError as error:
-        raise InvalidRequestError(faults=(_fault("/device", error),)) from error
+        raise InvalidRequestError(faults=(fault_of("/device", error),)) from error
     return DeviceRecord(
         device_id=device.device_id,
         model=device.model,
@@ -121,7 +60,7 @@ def _add_operators(batch: Batch, raws: list[msgspec.Raw], faults: list[Fault]) -
         key = bytes(raw)
         operator = _operator_by_bytes.get(key)
         if operator is None:
-            record = _decode_part(_operators.decode, raw, f"/operators/{index}", faults)
+            record = decode_part(_operators.decode, raw, f"/operators/{index}", faults)
             if record is not None:
                 operator = _intern(key, record)
         batch.operators.append(operator)
@@ -147,7 +86,7 @@ def _add_runs(batch: Batch, raws: list[msgspec.Raw], faults: list[Fault]) -> Non
     operator_index: list[int] = []
     latency_us: list[float] = []
     for index, raw in enumerate(raws):
-        run = _decode_part(_runs.decode, raw, f"/runs/{index}", faults)
+        run = decode_part(_runs.decode, raw, f"/runs/{index}", faults)
         if run is None:
             continue
         fault = _inconsistency(run, len(operators), broken)
@@ -159,7 +98,7 @@ def _add_runs(batch: Batch, raws: list[msgspec.Raw], faults: list[Fault]) -> Non
         batch.runs.append(
             RunRecord(
                 run_uuid=run.run_id,
-                started_at_us=(run.started_at - EPOCH) // MICROSECOND,
+                started_at_us=unix_us(run.started_at),
                 processor=run.processor,
                 framework=run.framework,
                 model_name=run.model.name,
@@ -195,13 +134,13 @@ def _inconsistency(run: wire.RunDecoded, n_operators: int, broken: set[int]) -> 
 
 def _add_transfers(batch: Batch, raws: list[msgspec.Raw], faults: list[Fault]) -> None:
     for index, raw in enumerate(raws):
-        transfer = _decode_part(_transfers.decode, raw, f"/transfers/{index}", faults)
+        transfer = decode_part(_transfers.decode, raw, f"/transfers/{index}", faults)
         if transfer is None:
             continue
         batch.transfers.append(
             TransferRecord(
                 transfer_uuid=transfer.transfer_id,
-                started_at_us=(transfer.started_at - EPOCH) // MICROSECOND,
+                started_at_us=unix_us(transfer.started_at),
                 source=transfer.source,
                 target=transfer.target,
                 size_bytes=transfer.size_bytes,
@@ -212,17 +151,9 @@ def _add_transfers(batch: Batch, raws: list[msgspec.Raw], faults: list[Fault]) -
 
 
 def _context(batch: Batch, fields: wire.ContextFields | None) -> str:
-    """Return the context as JSON text with sorted keys; clamp shares, drop nulls."""
-    if not fields:
-        return "{}"
-    for name in wire.SHARES:
-        value = fields.get(name)
-        if value is not None and not 0.0 <= value <= 1.0:
-            fields[name] = 0.0 if value < 0.0 else 1.0
-            batch.clamped += 1
-    if None in fields.values():
-        fields = {name: value for name, value in fields.items() if value is not None}
-    return _sorted.encode(fields).decode()
+    text, clamped = context_text(fields)
+    batch.clamped += clamped
+    return text
 
 
 def _fall_backs(ran_on: list[str] | None, processor: str) -> list[tuple[int, str]] | None:
@@ -230,33 +161,3 @@ def _fall_backs(ran_on: list[str] | None, processor: str) -> list[tuple[int, str
     if ran_on is None:
         return None
     return [(position, place) for position, place in enumerate(ran_on) if place != processor] or None
-
-
-def _decode_part(
-    decode: Callable[[msgspec.Raw], T], raw: msgspec.Raw, pointer: str, faults: list[Fault]
-) -> T | None:
-    try:
-        return decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        faults.append(_fault(pointer, error))
-        return None
-
-
-_PATH: Final = re.compile(r" - at `\$(?P<path>.*)`$")
-_STEP: Final = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
-
-
-def _fault(prefix: str, error: Exception) -> Fault:
-    """Translate msgspec's `… - at `$.latency_us[3]`` into a JSON pointer and a message."""
-    message = str(error)
-    found = _PATH.search(message)
-    if found is None:
-        return Fault(prefix, message)
-    return Fault(prefix + "".join(_pointer_steps(found["path"])), message[: found.start()])
-
-
-def _pointer_steps(path: str) -> Iterable[str]:
-    for step in _STEP.finditer(path):
-        text: Any = step["name"] if step["name"] is not None else step["index"]
-        if text != "...":
-            yield "/" + text.replace("~", "~0").replace("/", "~1")

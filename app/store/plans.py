@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Row, select
 
 from app.store.tables import outcome, plan
 from app.store.upsert import insert_or
+
+_IDS_A_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,11 @@ class StoredPlan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One measured execution of a plan; `propensity` is the chance with which it was chosen."""
+    """One measured execution of a plan.
+
+    `propensity` is the chance with which it was chosen among its `alternatives`, `chosen_by` names the
+    predictors that put it first, outcomes of one `episode` were interleaved, `condition` labels it.
+    """
 
     outcome_id: uuid.UUID
     started_at_us: int
@@ -35,6 +41,10 @@ class Outcome:
     context: Mapping[str, Any]
     alternatives: Sequence[str]
     stages: Sequence[Mapping[str, Any]]
+    device_id: str | None = None
+    condition: str | None = None
+    episode: str | None = None
+    chosen_by: Sequence[str] = ()
 
 
 def put_plans(
@@ -77,16 +87,24 @@ def latest_plans(connection: Connection, device_id: str, limit: int = 20) -> lis
     return [_plan(row) for row in connection.execute(query)]
 
 
-def add_outcomes(connection: Connection, plan_id: str, outcomes: Sequence[Outcome]) -> int:
-    """Store outcomes, each once by its `outcome_id`; return how many were new."""
-    ids = [item.outcome_id for item in outcomes]
-    known = set(connection.scalars(select(outcome.c.outcome_uuid).where(outcome.c.outcome_uuid.in_(ids))))
-    new = {item.outcome_id: item for item in outcomes if item.outcome_id not in known}
-    if not new:
-        return 0
+def known_plans(connection: Connection, plan_ids: Collection[str]) -> set[str]:
+    """Return those of these plans that were handed out."""
+    found: set[str] = set()
+    names = sorted(plan_ids)
+    for start in range(0, len(names), _IDS_A_QUERY):
+        some = names[start : start + _IDS_A_QUERY]
+        found.update(connection.scalars(select(plan.c.plan_id).where(plan.c.plan_id.in_(some))))
+    return found
+
+
+def add_outcomes(connection: Connection, plan_id: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Store outcomes, each once by its `outcome_id`; return those that were new."""
+    if not outcomes:
+        return []
+    by_id = {item.outcome_id: item for item in reversed(outcomes)}
     now_us = time.time_ns() // 1000
-    connection.execute(
-        insert_or(connection, outcome).on_conflict_do_nothing(),
+    stored = connection.scalars(
+        insert_or(connection, outcome).on_conflict_do_nothing().returning(outcome.c.outcome_uuid),
         [
             {
                 "outcome_uuid": item.outcome_id,
@@ -98,11 +116,16 @@ def add_outcomes(connection: Connection, plan_id: str, outcomes: Sequence[Outcom
                 "context": json.dumps(item.context, sort_keys=True),
                 "alternatives": json.dumps(list(item.alternatives)),
                 "stages": json.dumps([dict(stage) for stage in item.stages]),
+                "device_id": item.device_id,
+                "condition": item.condition,
+                "episode": item.episode,
+                "chosen_by": json.dumps(list(item.chosen_by)),
             }
-            for item in new.values()
+            for item in by_id.values()
         ],
     )
-    return len(new)
+    new = set(stored)
+    return [item for item in by_id.values() if item.outcome_id in new]
 
 
 def outcomes_of(connection: Connection, plan_ids: Sequence[str]) -> dict[str, list[Outcome]]:
@@ -129,4 +152,8 @@ def _outcome(row: Row[Any]) -> Outcome:
         context=json.loads(row.context),
         alternatives=json.loads(row.alternatives),
         stages=json.loads(row.stages),
+        device_id=row.device_id,
+        condition=row.condition,
+        episode=row.episode,
+        chosen_by=json.loads(row.chosen_by),
     )

@@ -269,7 +269,12 @@ outcome = Table(
     Column("context", Text, nullable=False),
     Column("alternatives", Text, nullable=False),
     Column("stages", Text, nullable=False),
+    Column("device_id", Text),
+    Column("condition", Text),
+    Column("episode", Text),
+    Column("chosen_by", Text, nullable=False, server_default="[]"),
     Index(None, "plan_id", "started_at_us"),
+    Index(None, "device_id", "started_at_us"),
 )
 
 api_key = Table(

@@ -16,8 +16,12 @@ def outcome(
     *,
     propensity: float = 1.0,
     alternatives: Sequence[str] = (),
+    **labels: str | Sequence[str],
 ) -> dict[str, Any]:
     """Return the outcome of one execution; `propensity` is the chance with which the plan was chosen.
+
+    `labels` may name the `condition`, the `episode` that interleaved executions share, the `device_id`, and
+    the predictors that put the plan first (`chosen_by`).
 
     Raises:
         PlanError: the plan itself was not executed, so nothing of it was measured.
@@ -32,6 +36,7 @@ def outcome(
         "latency_us": execution.latency_us,
         "propensity": propensity,
         "alternatives": list(alternatives),
+        **labels,
         "stages": [
             {
                 "id": timing.id,

@@ -13,7 +13,16 @@ from predictors.graph import ModelGraph, Node, Operator, Tensor
 
 
 def outcome(**fields: object) -> Outcome:
-    made = Outcome(uuid.uuid4(), 1_000, 41.5, 0.98, {"co_running": 2}, ["p2"], [{"id": 0, "waited_us": 3.0}])
+    made = Outcome(
+        uuid.uuid4(),
+        1_000,
+        41.5,
+        0.98,
+        {"co_running": 2},
+        ["p2"],
+        [{"id": 0, "waited_us": 3.0}],
+        chosen_by=[],
+    )
     return dataclasses.replace(made, **fields)  # type: ignore[arg-type]
 
 
@@ -30,11 +39,20 @@ def test_plans_stay_as_first_stored(database: Database) -> None:
 
 
 def test_outcomes_are_counted_once(database: Database) -> None:
-    first, second = outcome(), outcome(started_at_us=500, propensity=None)
+    first = outcome()
+    second = outcome(
+        started_at_us=500,
+        propensity=None,
+        device_id="mi9",
+        condition="s1",
+        episode="e",
+        chosen_by=["runtime"],
+    )
     with database.write() as connection:
         plans.put_plans(connection, {}, None, [{"plan_id": "p1"}])
-        assert plans.add_outcomes(connection, "p1", [first]) == 1
-        assert plans.add_outcomes(connection, "p1", [first, second, second]) == 1
+        assert plans.add_outcomes(connection, "p1", [first]) == [first]
+        assert plans.add_outcomes(connection, "p1", [first, second, second]) == [second]
+        assert plans.known_plans(connection, ["p1", "p2"]) == {"p1"}
     with database.read() as connection:
         assert plans.outcomes_of(connection, ["p1"]) == {"p1": [second, first]}
     with pytest.raises(IntegrityError), database.write() as connection:

@@ -1,0 +1,131 @@
+"""Take in what became of plans: measured executions, each stored once."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+import structlog
+
+from app.errors import Fault, NotFoundError, UnavailableError
+from app.schemas import outcomes as wire
+from app.schemas.measurements import Rejection
+from app.services.decoding import context_text, decode_envelope, decode_part, unix_us
+from app.services.keys import Principal
+from app.store import plans
+from app.store.engine import Connection, Database
+from app.store.plans import Outcome, StoredPlan
+
+log = structlog.get_logger(__name__)
+
+_envelopes = msgspec.json.Decoder(wire.OutcomeEnvelope)
+_outcomes = msgspec.json.Decoder(wire.OutcomeDecoded)
+
+
+class OutcomeService:
+    """Stores outcomes; faulty ones are rejected one by one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take(self, plan_id: str, body: bytes, principal: Principal) -> wire.OutcomeReceipt:
+        """Store the outcomes of one request in one transaction.
+
+        Raises `NotFoundError` for a plan that was never handed out, `UnavailableError` when the database
+        fails; then nothing was stored.
+        """
+        envelope = decode_envelope(_envelopes.decode, body)
+        with self._database.read() as connection:
+            plan = plans.get_plan(connection, plan_id)
+            if plan is None:
+                raise NotFoundError(f"No plan {plan_id!r} was handed out; ask /v1/plan for one.")
+            received = _received(connection, plan, envelope.outcomes, principal)
+        try:
+            with self._database.write() as connection:
+                new = plans.add_outcomes(connection, plan_id, received.outcomes)
+        except Exception as error:
+            log.error("outcomes_not_stored", plan_id=plan_id, exc_info=error)
+            raise UnavailableError(
+                "The database did not take this; nothing was stored.", headers={"Retry-After": "5"}
+            ) from error
+        return wire.OutcomeReceipt(
+            plan_id=plan_id,
+            accepted=wire.OutcomeCounts(len(new), sum(len(item.stages) for item in new)),
+            duplicates=wire.DuplicateOutcomes(len(received.outcomes) - len(new)),
+            rejected=[Rejection(fault.pointer, fault.detail) for fault in received.faults],
+            clamped=received.clamped,
+        )
+
+
+class _Received(msgspec.Struct):
+    """What of a request can be stored, and what cannot."""
+
+    outcomes: list[Outcome]
+    faults: list[Fault]
+    clamped: int = 0
+
+
+def _received(
+    connection: Connection, plan: StoredPlan, raws: Sequence[msgspec.Raw], principal: Principal
+) -> _Received:
+    received = _Received([], [])
+    decoded = [
+        (place, item)
+        for place, raw in enumerate(raws)
+        if (item := decode_part(_outcomes.decode, raw, f"/outcomes/{place}", received.faults)) is not None
+    ]
+    named = {name for _, item in decoded for name in item.alternatives}
+    known = plans.known_plans(connection, named)
+    processor_of = {stage["id"]: stage["processor"] for stage in plan.plan["stages"]}
+    for place, item in decoded:
+        if item.device_id is not None:
+            principal.check_device(item.device_id)
+        fault = _unknown_alternative(item.alternatives, known) or _wrong_stage(item.stages, processor_of)
+        if fault is not None:
+            received.faults.append(replace(fault, pointer=f"/outcomes/{place}{fault.pointer}"))
+            continue
+        context, clamped = context_text(item.context)
+        received.clamped += clamped
+        received.outcomes.append(
+            Outcome(
+                outcome_id=item.outcome_id,
+                started_at_us=unix_us(item.started_at),
+                latency_us=item.latency_us,
+                propensity=item.propensity,
+                context=msgspec.json.decode(context),
+                alternatives=item.alternatives,
+                stages=[msgspec.to_builtins(stage) for stage in item.stages],
+                device_id=item.device_id or principal.device_id or plan.device_id,
+                condition=item.condition,
+                episode=item.episode,
+                chosen_by=item.chosen_by,
+            )
+        )
+    return received
+
+
+def _unknown_alternative(alternatives: Sequence[str], known: Collection[str]) -> Fault | None:
+    for place, name in enumerate(alternatives):
+        if name not in known:
+            return Fault(f"/alternatives/{place}", f"no plan {name!r} was handed out")
+    return None
+
+
+def _wrong_stage(stages: Sequence[wire.Stage], processor_of: Mapping[int, str]) -> Fault | None:
+    """Return the first fault of stages that are not those of the plan."""
+    seen: set[int] = set()
+    for place, stage in enumerate(stages):
+        planned = processor_of.get(stage.id)
+        if planned is None:
+            return Fault(f"/stages/{place}/id", f"the plan has no stage {stage.id}")
+        if stage.id in seen:
+            return Fault(f"/stages/{place}/id", f"stage {stage.id} is told twice")
+        if stage.processor != planned:
+            return Fault(
+                f"/stages/{place}/processor",
+                f"the plan runs stage {stage.id} on {planned}, not on {stage.processor}; "
+                "report only what the plan itself did",
+            )
+        if stage.end_us < stage.start_us:
+            return Fault(f"/stages/{place}/end_us", f"stage {stage.id} ends before it starts")
+        seen.add(stage.id)
+    return None
