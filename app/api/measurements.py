@@ -7,8 +7,10 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from app.api.bodies import read_body
 from app.api.dependencies import IngestDep, SettingsDep
+from app.api.documented import request_body
 from app.auth import require
 from app.errors import SocastError, UnsupportedMediaError
+from app.schemas.measurements import MeasurementBatch
 from app.services.keys import Principal, Role
 
 router = APIRouter(prefix="/v1", tags=["measurements"])
@@ -21,7 +23,7 @@ Agent = Annotated[Principal, Depends(require(Role.AGENT))]
 _encode = msgspec.json.Encoder().encode
 
 
-@router.post("/measurements", response_class=Response)
+@router.post("/measurements", response_class=Response, openapi_extra=request_body(MeasurementBatch))
 async def post_measurements(
     request: Request, settings: SettingsDep, ingest: IngestDep, principal: Agent
 ) -> Response:

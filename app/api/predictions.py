@@ -3,15 +3,16 @@
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from app.api.dependencies import PredictionsDep
+from app.api.bodies import read_body
+from app.api.dependencies import PredictionsDep, SettingsDep
+from app.api.documented import request_body
 from app.auth import require
 from app.schemas.predictions import PredictionOut, PredictionRequest
 from app.services.keys import Role
-from app.services.predict import OFFLINE, RUNTIME, Prediction, Question
-from app.services.situations import Subject
+from app.services.predict import OFFLINE, RUNTIME, Prediction, read_question
 from predictors.forecast import Rung
 
 router = APIRouter(
@@ -22,10 +23,13 @@ router = APIRouter(
 _encode = msgspec.json.Encoder().encode
 
 
-@router.post("", response_model=PredictionOut)
-async def post_predictions(request: PredictionRequest, predictions: PredictionsDep) -> Response:
+@router.post("", response_model=PredictionOut, openapi_extra=request_body(PredictionRequest))
+async def post_predictions(request: Request, settings: SettingsDep, predictions: PredictionsDep) -> Response:
     """Forecast a run on one processor, by the frozen offline profile and by the runtime predictor."""
-    question = _question(request)
+    sent = await read_body(
+        request, max_body_bytes=settings.max_body_bytes, max_decoded_bytes=settings.max_decoded_bytes
+    )
+    question = read_question(sent)
     prediction = predictions.predict_at_hand(question)
     if prediction is None:
         prediction = await run_in_threadpool(predictions.predict, question)
@@ -36,20 +40,6 @@ async def post_predictions(request: PredictionRequest, predictions: PredictionsD
         "mapping": prediction.mapping,
     }
     return Response(_encode(body), media_type="application/json")
-
-
-def _question(request: PredictionRequest) -> Question:
-    return Question(
-        Subject(
-            request.processor,
-            request.device_id,
-            request.soc,
-            request.framework,
-            None if request.model is None else request.model.digest,
-        ),
-        request.context,
-        tuple(operator.to_operator() for operator in request.operators or ()),
-    )
 
 
 def _forecast(prediction: Prediction, rung: Rung) -> dict[str, Any]:

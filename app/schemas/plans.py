@@ -4,12 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.schemas.predictions import ContextIn, Dimension
-
 Objective = Literal["mean", "p90", "p99"]
 Granularity = Literal["subgraph", "inter_operator", "intra_operator", "task"]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Dimension = Annotated[int, Field(ge=0, le=2**40)]
 
 
 class PlannedModel(BaseModel):
@@ -41,7 +40,7 @@ class PlanRequest(BaseModel):
     models: Annotated[list[PlannedModel], Field(min_length=1, max_length=16)]
     device_id: str | None = None
     soc: str | None = None
-    context: ContextIn | None = None
+    context: dict[str, float | bool] | None = None
     objective: Objective = "mean"
     granularity: list[Granularity] | None = None
     strategies: list[str] | None = None

@@ -1,65 +1,49 @@
 """Wire types of `POST /v1/predictions`."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from msgspec import Meta, Raw, Struct
+from pydantic import BaseModel
 
-from predictors.graph import AttributeValue, Operator
+from app.schemas.measurements import ContextFields, Operator
 
-Dimension = Annotated[int, Field(ge=0, le=2**40)]
-ContextIn = dict[str, float | bool]
-
-
-class OperatorIn(BaseModel):
-    """One operator or kernel by type, shapes, data type and attributes."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    op_type: Annotated[str, Field(min_length=1, max_length=200)]
-    inputs: list[list[Dimension]] = []
-    outputs: list[list[Dimension]] = []
-    dtype: str = "float32"
-    attributes: dict[str, AttributeValue] = {}
-
-    def to_operator(self) -> Operator:
-        """Return the domain's operator."""
-        return Operator(
-            op_type=self.op_type,
-            inputs=tuple(map(tuple, self.inputs)),
-            outputs=tuple(map(tuple, self.outputs)),
-            dtype=self.dtype,
-            attributes=self.attributes,
-        )
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class ModelReference(BaseModel):
+class ModelReference(Struct, forbid_unknown_fields=True):
     """A model that was uploaded to or reported to this service."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    digest: str
+    digest: Name
 
 
-class PredictionRequest(BaseModel):
-    """What to predict, where, and in which context (absent: the device's latest)."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    soc: str | None = None
-    device_id: str | None = None
-    processor: str
-    framework: str | None = None
+class _RequestFields(Struct, kw_only=True, forbid_unknown_fields=True):
+    soc: Name | None = None
+    device_id: Name | None = None
+    processor: Name
+    framework: Name | None = None
     model: ModelReference | None = None
-    operators: Annotated[list[OperatorIn], Field(max_length=20_000)] | None = None
-    context: ContextIn | None = None
+    context: ContextFields | None = None
 
-    @model_validator(mode="after")
-    def _one_of_each(self) -> Self:
+    def __post_init__(self) -> None:
         if (self.soc is None) == (self.device_id is None):
             raise ValueError("give exactly one of `device_id` and `soc`")
+
+
+class PredictionRequest(_RequestFields, kw_only=True, forbid_unknown_fields=True):
+    """What to predict, where, and in which context (absent: the device's latest)."""
+
+    operators: Annotated[list[Operator], Meta(max_length=20_000)] | None = None
+
+
+class PredictionRequestDecoded(_RequestFields, kw_only=True, forbid_unknown_fields=True):
+    """A request as the server decodes it: each operator by itself."""
+
+    operators: Annotated[list[Raw], Meta(max_length=20_000)] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.model is None) == (self.operators is None):
             raise ValueError("give exactly one of `model` and `operators`")
-        return self
 
 
 class Quantiles(BaseModel):

@@ -4,7 +4,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.errors import NotFoundError
+import msgspec
+
+from app.errors import Fault, InvalidRequestError, NotFoundError
+from app.schemas.predictions import PredictionRequestDecoded
+from app.services.decoding import decode_envelope, decode_part
+from app.services.operators import decode_operator
 from app.services.shelf import Serving
 from app.services.situations import Situation, Situations, Subject
 from predictors.forecast import Coverage, RunForecast, Rung
@@ -28,8 +33,34 @@ class Question:
     """What to predict: a subject, or operators instead of its model, in a context (None: the latest)."""
 
     subject: Subject
-    context: Mapping[str, float | bool] | None = None
+    context: Mapping[str, float | bool | None] | None = None
     operators: tuple[Operator, ...] = ()
+
+
+_requests = msgspec.json.Decoder(PredictionRequestDecoded)
+
+
+def read_question(body: bytes) -> Question:
+    """Decode a request; raise `MalformedBodyError` or `InvalidRequestError`."""
+    request = decode_envelope(_requests.decode, body)
+    faults: list[Fault] = []
+    operators = [
+        decode_part(decode_operator, raw, f"/operators/{index}", faults)
+        for index, raw in enumerate(request.operators or ())
+    ]
+    if faults:
+        raise InvalidRequestError(faults=tuple(faults))
+    return Question(
+        Subject(
+            processor=request.processor,
+            device_id=request.device_id,
+            soc=request.soc,
+            framework=request.framework,
+            digest=None if request.model is None else request.model.digest,
+        ),
+        context=request.context,
+        operators=tuple(filter(None, operators)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +114,7 @@ def _predict(situation: Situation, question: Question) -> Prediction:
         )
     context = situation.context
     if question.context is not None:
-        context = {name: float(value) for name, value in question.context.items()}
+        context = {name: float(value) for name, value in question.context.items() if value is not None}
     query = RunQuery(
         key=place.key,
         device_id=situation.device_id,

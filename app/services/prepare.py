@@ -1,25 +1,19 @@
 """Turn the body of a batch into columns ready to be stored, rejecting faulty parts one by one."""
 
-from typing import Final
-
 import msgspec
 import numpy as np
 
 from app.errors import Fault, InvalidRequestError
 from app.schemas import measurements as wire
 from app.services.decoding import context_text, decode_envelope, decode_part, fault_of, unix_us
+from app.services.operators import decode_operator
 from app.store.batch import Batch, DeviceRecord, ProcessorRecord, RunRecord, TransferRecord
-from predictors.graph import Operator
-
-CACHED_OPERATORS: Final = 20_000
 
 _envelopes = msgspec.json.Decoder(wire.Envelope)
 _devices = msgspec.json.Decoder(wire.Device)
-_operators = msgspec.json.Decoder(wire.Operator)
 _runs = msgspec.json.Decoder(wire.RunDecoded)
 _transfers = msgspec.json.Decoder(wire.TransferDecoded)
 _sorted = msgspec.json.Encoder(order="sorted")
-_operator_by_bytes: dict[bytes, Operator] = {}
 
 
 def prepare(body: bytes) -> tuple[Batch, list[Fault]]:
@@ -57,27 +51,7 @@ def _device(raw: msgspec.Raw) -> DeviceRecord:
 
 def _add_operators(batch: Batch, raws: list[msgspec.Raw], faults: list[Fault]) -> None:
     for index, raw in enumerate(raws):
-        key = bytes(raw)
-        operator = _operator_by_bytes.get(key)
-        if operator is None:
-            record = decode_part(_operators.decode, raw, f"/operators/{index}", faults)
-            if record is not None:
-                operator = _intern(key, record)
-        batch.operators.append(operator)
-
-
-def _intern(key: bytes, record: wire.Operator) -> Operator:
-    if len(_operator_by_bytes) >= CACHED_OPERATORS:
-        _operator_by_bytes.clear()
-    operator = Operator(
-        op_type=record.op_type,
-        inputs=tuple(map(tuple, record.inputs)),
-        outputs=tuple(map(tuple, record.outputs)),
-        dtype=record.dtype,
-        attributes=record.attributes,  # type: ignore[arg-type]
-    )
-    _operator_by_bytes[key] = operator
-    return operator
+        batch.operators.append(decode_part(decode_operator, raw, f"/operators/{index}", faults))
 
 
 def _add_runs(batch: Batch, raws: list[msgspec.Raw], faults: list[Fault]) -> None:

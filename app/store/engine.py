@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from app.errors import SocastError
+from app.errors import InvalidRequestError, SocastError
 
 __all__ = ["Connection", "Database", "DatabaseUrlError"]
 
@@ -44,7 +44,7 @@ class Database:
         if self.dialect == "sqlite":
             self.engine = _sqlite_engine(self.url, sqlite_synchronous)
         else:
-            self.engine = create_engine(self.url, pool_size=8, max_overflow=32, pool_pre_ping=True)
+            self.engine = _postgres_engine(self.url)
         self._writer = self.engine.execution_options(writer=True)
 
     def connect(self) -> None:
@@ -113,5 +113,17 @@ def _sqlite_engine(url: URL, synchronous: str) -> Engine:
     def begin(connection: Connection) -> None:
         immediate = connection.get_execution_options().get("writer", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(url: URL) -> Engine:
+    engine = create_engine(url, pool_size=8, max_overflow=32, pool_pre_ping=True)
+
+    @event.listens_for(engine, "handle_error")
+    def explain(failure: ExceptionContext) -> None:
+        # PostgreSQL's texts cannot hold NUL, SQLite's can: whoever asks for one is told the same way.
+        if "NUL (0x00)" in str(failure.original_exception):
+            raise InvalidRequestError("A text must not hold the character NUL.")
 
     return engine

@@ -271,3 +271,22 @@ def test_any_field_may_hold_anything(client: TestClient, changes: list[tuple[tup
         assert client.get("/v1/runs?include=timings").status_code == 200
     else:
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v1/runs?device_id=a%00b", None),
+        ("GET", "/v1/runs?condition=%00", None),
+        ("GET", "/v1/reports/errors?device_id=%00", None),
+        ("GET", "/v1/models/sha256:%00", None),
+        ("POST", "/v1/predictions", {"device_id": "a\0", "processor": "cpu:0", "model": {"digest": "x"}}),
+        ("POST", "/v1/plan", {"device_id": "a\0", "models": [{"digest": "sha256:x"}]}),
+        ("GET", "/v1/plan?device_id=%00&model=sha256:x", None),
+    ],
+)
+def test_a_text_with_nul_is_the_caller_s_fault_everywhere(
+    client: TestClient, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    answer = client.request(method, path, json=body)
+    assert answer.status_code in (200, 404, 422), answer.text

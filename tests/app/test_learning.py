@@ -125,9 +125,10 @@ def test_a_new_processor_answers_from_the_first_request_and_says_what_it_borrowe
         ({"processor": "npu"}, 422, "cpu:0"),
         ({"soc": "SoC 1"}, 422, "exactly one"),
         ({"operators": []}, 422, "exactly one"),
-        ({"context": {"temperature_c": "hot"}}, 422, "number"),
-        ({"processor": 7}, 422, "string"),
-        ({"colour": "red"}, 422, "Extra"),
+        ({"context": {"temperature_c": "hot"}}, 422, "/context"),
+        ({"processor": 7}, 422, "/processor"),
+        ({"model": None, "operators": [{"op_type": "Conv"}, {"inputs": 3}]}, 422, "/operators/1"),
+        ({"colour": "red"}, 422, "unknown field `colour`"),
     ],
 )
 def test_bad_requests_are_told_what_is_wrong(
