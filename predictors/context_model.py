@@ -16,11 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.boosted import Boosted
+from predictors.conformal import LEVELS
 
 Floats = NDArray[np.float64]
-
-LEVELS = (0.005, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995)
-"""Quantile levels of the standardised residual that are kept."""
 
 _NORMAL = (-5.0, -2.2, -0.8, 0.0, 0.8, 1.6, 2.4, 5.0, 6.0)
 _MEDIAN: Mapping[str, Any] = {

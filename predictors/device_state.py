@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from math import exp, log
 from typing import Any
 
+from predictors.conformal import NO_WIDTHS, Widths
 from predictors.run import Context, Run, RunQuery
 
 RECENT = 12
@@ -24,9 +25,6 @@ CONTEXT = ("cpu_utilization", "cpu_pressure", "run_queue")
 """Context fields that are remembered with each recent run, so that a jump shows."""
 
 _MODELS = 6
-_WIDEN_RATE = 0.04
-_MOST_WIDEN = 1.5
-_MISS_SHARE = 0.1
 _MOST_RESIDUAL = 9.0
 _MOST_MISS = 2.0
 _MISS_VARIANCE = 0.15**2
@@ -49,7 +47,7 @@ class DeviceState:
 
     `averages` holds one moving average of log(total / calm) for each of `RATES`; `recent` the newest runs,
     oldest first; `models` the newest (short digest, residual, run number) of networks that the version in
-    use has learned from; `widen_log` widens or narrows intervals (adaptive conformal inference);
+    use has learned from; `widths` widen or narrow intervals (adaptive conformal inference);
     `reference` tells which calm profile the residuals are relative to (empty before the first run);
     `miss_log` is how far the runtime model has lately been off, of zero mean while it is right.
     """
@@ -59,7 +57,7 @@ class DeviceState:
     averages: tuple[float, ...] = (0.0,) * len(RATES)
     recent: tuple[Recent, ...] = ()
     models: tuple[tuple[str, float, int], ...] = ()
-    widen_log: float = 0.0
+    widths: Widths = NO_WIDTHS
     reference: str = ""
     miss_log: float = 0.0
 
@@ -104,11 +102,6 @@ class DeviceState:
         miss = min(max(miss_log, -_MOST_MISS), _MOST_MISS)
         return replace(self, miss_log=round(self.miss_log + gain * (miss - self.miss_log), 5))
 
-    def adapt(self, *, inside: bool) -> "DeviceState":
-        """Return the state after learning whether a 90 % interval held (Gibbs & Candès 2021, 2106.00170)."""
-        step = _WIDEN_RATE * (-_MISS_SHARE if inside else 1.0 - _MISS_SHARE)
-        return replace(self, widen_log=round(min(max(self.widen_log + step, -_MOST_WIDEN), _MOST_WIDEN), 5))
-
     def memory(self, at_us: int) -> float:
         """Return the share (0 to 1) of the state that still counts; a clock gone back counts 1."""
         if not self.runs:
@@ -131,7 +124,7 @@ class DeviceState:
             "avg": self.averages,
             "recent": flat,
             "models": self.models,
-            "widen": self.widen_log,
+            "widths": self.widths.to_list(),
             "ref": self.reference,
             "miss": self.miss_log,
         }
@@ -141,7 +134,7 @@ class DeviceState:
     def from_json(cls, text: str) -> "DeviceState":
         """Rebuild a state; text that another layout wrote gives the initial state."""
         data: dict[str, Any] = json.loads(text)
-        if set(data) != {"n", "at", "avg", "recent", "models", "widen", "ref", "miss"}:
+        if set(data) != {"n", "at", "avg", "recent", "models", "widths", "ref", "miss"}:
             return cls.initial()
         width = 3 + len(CONTEXT)
         flat, at = data["recent"], data["at"]
@@ -150,9 +143,8 @@ class DeviceState:
             for i in range(0, len(flat), width)
         )
         models = tuple((str(m), float(r), int(n)) for m, r, n in data["models"])
-        return cls(
-            data["n"], at, tuple(data["avg"]), recent, models, data["widen"], data["ref"], data["miss"]
-        )
+        widths = Widths.from_list(data["widths"])
+        return cls(data["n"], at, tuple(data["avg"]), recent, models, widths, data["ref"], data["miss"])
 
 
 def short_name(model: str) -> str:

@@ -253,9 +253,7 @@ class TestThenTrain:
 
     def _move_state(self, learner: KeyLearner, done: _Pending) -> None:
         place = (done.run.query.device_id, done.run.query.key)
-        state = learner.version.absorb(self.state(*place), done.run)
-        inside = done.forecast.low_us <= done.run.total_us <= done.forecast.high_us
-        self._states[place] = state.adapt(inside=inside)
+        self._states[place] = learner.version.absorb(self.state(*place), done.run)
 
     def _learn(self, learner: KeyLearner, done: _Pending, *, calm: bool) -> None:
         run, version = done.run, learner.version

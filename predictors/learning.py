@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from predictors.buffer import Row, StratifiedBuffer
 from predictors.calm_fit import fit_calm
 from predictors.calm_gathering import CalmGathering
+from predictors.conformal import Spread
 from predictors.context_features import FROZEN_NAMES, NAMES, calm_levels
-from predictors.context_model import LEVELS, ContextModel, Lesson, crossed
+from predictors.context_model import ContextModel, Lesson, crossed
 from predictors.drift import DriftDetector, ResidualDrift
 from predictors.forecast import Rung
 from predictors.graph import Operator
 from predictors.operator_model import OperatorModel
 from predictors.quarantine import Reputation, honest_runs
 from predictors.run import Run
-from predictors.version import PredictorVersion, Spread
+from predictors.version import PredictorVersion
 
 Floats = NDArray[np.float64]
 
@@ -142,9 +143,9 @@ class KeyLearner:
             condition_log=conditions,
             context_frozen=self._stateless(self.version.runtime.offsets),
             spreads={
-                Rung.CALM: _spread(stretches),
-                Rung.PER_CONDITION: _spread(stretches - labels),
-                Rung.STATE_ONLY: _spread(stretches - np.array([row.state_log for row in rows])),
+                Rung.CALM: Spread.fit(stretches),
+                Rung.PER_CONDITION: Spread.fit(stretches - labels),
+                Rung.STATE_ONLY: Spread.fit(stretches - np.array([row.state_log for row in rows])),
             },
             comparisons_final=True,
         )
@@ -232,12 +233,3 @@ def _correction_gain(rows: Sequence[Row]) -> float:
     misses = np.clip([row.stretch - row.uncorrected for row in newest], -1.0, 1.0)
     gain = (states @ misses + 0.5 * _GAIN_PRIOR) / (states @ states + _GAIN_PRIOR)
     return round(min(max(float(gain), 0.0), 1.0), 4)
-
-
-def _spread(residuals: Floats) -> Spread:
-    if len(residuals) < 10:
-        return Spread()
-    return Spread(
-        tuple(np.quantile(residuals, LEVELS).tolist()),
-        float(np.log(np.mean(np.exp(np.clip(residuals, -2.0, 2.0))))),
-    )

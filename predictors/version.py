@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.calm_model import Calm, CalmModel
+from predictors.conformal import LEVELS, Spread, widened
 from predictors.context_features import CONTEXT_FEATURES_VERSION, FROZEN_NAMES, NAMES, context_vector
-from predictors.context_model import LEVELS, ContextModel, Stretch
+from predictors.context_model import ContextModel, Stretch
 from predictors.device_state import DeviceState, group_of
 from predictors.forecast import Coverage, LatencyForecast, RunForecast, Rung
 from predictors.graph import Operator
@@ -51,14 +52,6 @@ _PLAIN_FIELDS = (
     ),
     "trained_runs",
 )
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Frozen quantiles (at `LEVELS`) of log(total / point) and log E[ratio], where no model gives them."""
-
-    quantiles: tuple[float, ...] = (-1.4, -0.7, -0.25, 0.0, 0.25, 0.5, 0.7, 1.4, 1.8)
-    smear_log: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -218,9 +211,12 @@ class PredictorVersion:
         residual = log(max(run.total_us, FLOOR_US)) - calm.log_total_us
         row = self._features(query, calm, state)
         expected = self._expected(row, query, calm, state)
-        return state.absorb(
-            run, calm.log_total_us, residual, known=calm.known, reference=self.calm.reference
-        ).correct(residual - expected.median, expected.spread)
+        miss = residual - expected.median
+        score = (miss - self.correction_log(query, state)) / expected.spread
+        return replace(
+            state.absorb(run, calm.log_total_us, residual, known=calm.known, reference=self.calm.reference),
+            widths=state.widths.after_run(score, self.runtime.standard),
+        ).correct(miss, expected.spread)
 
     def _total(
         self, rung: Rung, query: RunQuery, calm: Calm, state: DeviceState, row: Floats
@@ -228,11 +224,10 @@ class PredictorVersion:
         if rung is Rung.RUNTIME:
             stretch = self._expected(row, query, calm, state)
             shifted = stretch.shifted(self.correction_log(query, state))
-            return _from_stretch(calm, self.runtime, shifted, exp(state.widen_log))
+            return _from_stretch(calm, shifted, widened(self.runtime.standard, state.widths.run))
         if rung is Rung.CONTEXT_FROZEN:
-            return _from_stretch(
-                calm, self.context_frozen, self.context_frozen.predict(row, group_of(query)), 1.0
-            )
+            frozen = self.context_frozen
+            return _from_stretch(calm, frozen.predict(row, group_of(query)), frozen.standard)
         shift = 0.0
         if rung is Rung.PER_CONDITION:
             shift = self.condition_log.get(query.condition or "", 0.0)
@@ -243,9 +238,9 @@ class PredictorVersion:
         return _latency(point, [point + quantile for quantile in spread.quantiles], point + spread.smear_log)
 
 
-def _from_stretch(calm: Calm, model: ContextModel, stretch: Stretch, widen: float) -> LatencyForecast:
+def _from_stretch(calm: Calm, stretch: Stretch, standard: Sequence[float]) -> LatencyForecast:
     point = calm.log_total_us + stretch.median
-    logs = [point + quantile * stretch.spread * widen for quantile in model.standard]
+    logs = [point + quantile * stretch.spread for quantile in standard]
     return _latency(point, logs, calm.log_total_us + stretch.log_mean)
 
 

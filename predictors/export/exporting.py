@@ -18,4 +18,5 @@ def export_version(version: PredictorVersion) -> Exported:
         levels=dict(version.levels),
         seen_types=version.calm.operators.seen_types,
         correction_gain=version.correction_gain,
+        standard=version.runtime.standard,
     )

@@ -8,6 +8,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from predictors.calm_model import Calm
+from predictors.conformal import widened
 from predictors.context_features import context_vector
 from predictors.correction import coordinates
 from predictors.cost_law import kinds
@@ -28,7 +29,8 @@ class Exported:
     """A version's two graphs and the few numbers that turn a query and a state into their inputs.
 
     `reference` names the calm profile (a state kept against another one is not used), `levels` are the calm
-    levels of context fields, `correction_gain` is how much of recent misses the next run should show.
+    levels of context fields, `correction_gain` is how much of recent misses the next run should show,
+    `standard` the quantiles of standardised misses.
     """
 
     key: PredictorKey
@@ -39,6 +41,7 @@ class Exported:
     levels: Mapping[str, float]
     seen_types: frozenset[str]
     correction_gain: float
+    standard: tuple[float, ...]
 
 
 def known_name(model: str, profiled: bool) -> str:
@@ -78,7 +81,7 @@ class OnnxPredictor:
             "state_log": np.array([similar_residual(calm, state) * memory]),
             "freshness": np.array([memory]),
             "correction_log": np.array([exported.correction_gain * state.miss_log * memory]),
-            "widen_log": np.array([state.widen_log]),
+            "standard": np.array(widened(exported.standard, state.widths.run)),
         }
         quantiles, stretch = self._runtime.run(["forecast_us", "stretch"], _taken(self._runtime, feed))
         total = LatencyForecast(*(float(value) for value in quantiles))

@@ -1,25 +1,26 @@
 """The runtime rung as an ONNX graph: circumstances, calm length and state in, the forecast out.
 
 Inputs: `circumstances` float32 (1, width), the vector of `PredictorVersion.features`; `group` string (1,);
-`log_calm_us`, `state_log`, `freshness`, `correction_log` and `widen_log` float64 (1,). Outputs: `forecast_us`
+`log_calm_us`, `state_log`, `freshness`, `correction_log` float64 (1,); `standard` float64 (9,), the
+quantiles of the standardised miss as the device widens them. Outputs: `forecast_us`
 float64 (6,): mean, median, 90 % and 99 % quantiles, low and high of the 90 % interval; `stretch`
 float64 (1,): what calm operator latencies are to be multiplied by to give conditional means.
 """
 
-import numpy as np
 import onnx
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from predictors.boosted import Boosted
+from predictors.conformal import LEVELS
 from predictors.context_features import FROZEN_NAMES
-from predictors.context_model import LEAST_SPREAD, LEVELS, ContextModel
+from predictors.context_model import LEAST_SPREAD, ContextModel
 from predictors.export.graphs import Builder, Declared
 from predictors.version import FRESH, PredictorVersion
 
 STRING, DOUBLE, FLOAT = onnx.TensorProto.STRING, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT
 
-_SCALARS = ("log_calm_us", "state_log", "freshness", "correction_log", "widen_log")
+_SCALARS = ("log_calm_us", "state_log", "freshness", "correction_log")
 _LOW, _HIGH = LEVELS.index(0.05), LEVELS.index(0.95)
 _P90, _P99 = LEVELS.index(0.9), LEVELS.index(0.99)
 
@@ -43,8 +44,7 @@ def runtime_graph(version: PredictorVersion) -> bytes:
     )
     median, mean = (build.op("Add", value, "correction_log") for value in (median, mean))
     point = build.op("Add", "log_calm_us", median)
-    scale = build.op("Mul", spread, build.op("Exp", "widen_log"))
-    forecast, mean_us = _forecast(build, model.standard, point, scale, build.op("Add", "log_calm_us", mean))
+    forecast, mean_us = _forecast(build, point, spread, build.op("Add", "log_calm_us", mean))
     stretch = build.op("Div", mean_us, build.op("Exp", "log_calm_us"))
     scalar: Declared = (DOUBLE, [1])
     return build.model(
@@ -53,6 +53,7 @@ def runtime_graph(version: PredictorVersion) -> bytes:
             "circumstances": (FLOAT, [1, model.width]),
             "group": (STRING, [1]),
             **dict.fromkeys(_SCALARS, scalar),
+            "standard": (DOUBLE, [len(LEVELS)]),
         },
         {"forecast_us": (forecast, [6]), "stretch": (stretch, [1])},
         {"predictor": version.digest},
@@ -92,11 +93,9 @@ def _trees(build: Builder, boosted: Boosted, rows: str) -> str:
     return build.double(build.op("Reshape", output, build.indexes(1)))
 
 
-def _forecast(
-    build: Builder, standard: tuple[float, ...], point: str, scale: str, log_mean: str
-) -> tuple[str, str]:
+def _forecast(build: Builder, point: str, spread: str, log_mean: str) -> tuple[str, str]:
     """Add the quantiles around the point, in order and within bounds; return all six and the mean."""
-    quantiles = build.op("Add", point, build.op("Mul", scale, build.constant(np.array(standard))))
+    quantiles = build.op("Add", point, build.op("Mul", spread, "standard"))
     mean, p50, all_us = (
         build.op("Exp", build.clipped(value, -1.0, 25.0)) for value in (log_mean, point, quantiles)
     )
