@@ -14,6 +14,7 @@ from app import learner
 from app.api import problems
 from app.api.middleware import Observed
 from app.auth import Gate
+from app.services.coverage_report import CoverageService
 from app.services.database import open_migrated
 from app.services.fast_clock import FastClock
 from app.services.ingest import Ingest
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         service.state.shelf = shelf
         kernels = KernelCache()
         service.state.plans = PlanService(database, shelf, kernels)
+        service.state.coverage = CoverageService(database, shelf, kernels)
         service.state.outcomes = OutcomeService(database)
         service.state.predictions = PredictService(Situations(database, shelf, kernels))
         try:

@@ -23,7 +23,7 @@ from predictors.calm_model import CalmModel
 from predictors.device_state import RECENT, DeviceState
 from predictors.forecast import LatencyForecast, RunForecast, Rung
 from predictors.graph import Operator
-from predictors.learning import KeyLearner, Published, Schedule
+from predictors.learning import DRIFT, KeyLearner, Notice, Published, Schedule
 from predictors.operator_model import FLOOR_US, PRIOR, OperatorModel, OperatorSample
 from predictors.quarantine import honest_runs
 from predictors.rows import rows_of
@@ -70,7 +70,7 @@ class TestThenTrain:
 
     `unseen` names models (digest or name) that are predicted but that no version ever learns from;
     `feedback_delay_us` is how long after its end a run becomes known; `on_publish(version, reason, metrics)`
-    is called with each new version.
+    is called with each new version, `on_notice(notice)` with what was noticed without making one.
     """
 
     __test__ = False
@@ -85,6 +85,7 @@ class TestThenTrain:
         rungs: Sequence[Rung] = ALL_RUNGS,
         schedule: Schedule | None = None,
         on_publish: Publish | None = None,
+        on_notice: Callable[[Notice], None] | None = None,
     ) -> None:
         self._schedule = schedule or Schedule()
         self._learners = {version.key: KeyLearner(version, self._schedule) for version in versions}
@@ -92,6 +93,7 @@ class TestThenTrain:
         self._delay_us = feedback_delay_us
         self._rungs = tuple(rungs)
         self._on_publish = on_publish
+        self._on_notice = on_notice
         self._states: dict[Place, DeviceState] = dict(states or {})
         self._kernels: dict[tuple[PredictorKey, str], tuple[Operator, ...]] = {}
         self._samples: dict[PredictorKey, list[OperatorSample]] = {}
@@ -143,9 +145,9 @@ class TestThenTrain:
 
     def resume(self, runs: Sequence[Run]) -> None:
         """After a restart: take recent runs into states and rows again, publishing nothing on the way."""
-        publish, self._on_publish = self._on_publish, None
+        told, self._on_publish, self._on_notice = (self._on_publish, self._on_notice), None, None
         self._stream(runs)
-        self._on_publish = publish
+        self._on_publish, self._on_notice = told
 
     def step(self, run: Run) -> Scored:
         """Predict a run by every rung, then queue it for learning; a run seen before is not learned twice."""
@@ -268,6 +270,15 @@ class TestThenTrain:
             self._refit(version.key, "comparisons frozen")
         elif (reason := learner.due) is not None:
             self._refit(version.key, reason)
+        self._tell(learner, run.query.device_id)
+
+    def _tell(self, learner: KeyLearner, device_id: str) -> None:
+        """Hand on what a learner noticed as it took in a run of a device."""
+        notices, learner.notices = learner.notices, []
+        if self._on_notice is not None:
+            for notice in notices:
+                own = device_id if notice.kind == DRIFT else None
+                self._on_notice(replace(notice, device_id=own))
 
     def _gathered(self, learner: KeyLearner, gathering: CalmGathering) -> None:
         """Go on gathering a calm profile; until it is complete, serve what there is at each doubling."""

@@ -1,5 +1,6 @@
 """The slow clock of one predictor key: gathers rows, freezes the comparisons, refits the runtime model."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
@@ -26,6 +27,9 @@ Floats = NDArray[np.float64]
 
 ENOUGH = "enough new runs"
 DRIFT = "drift"
+REFUSED = "refused refit"
+_MISSES = 60
+_NEWEST_MISSES = 10
 _GAIN_ROWS = 1_000
 _GAIN_PRIOR = 1.0
 _THIN_ROWS = 1_500
@@ -52,6 +56,23 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Something the slow clock noticed about a key that made no version: a drift, or a refit it refused.
+
+    `error_before` and `error_after` are mean absolute log errors: before and since a drift began to show, of
+    the version in service and of the refused one.
+    """
+
+    kind: str
+    version: PredictorVersion
+    trigger: str
+    device_id: str | None = None
+    error_before: float | None = None
+    error_after: float | None = None
+    held_back_runs: int | None = None
+
+
+@dataclass(frozen=True)
 class Published:
     """A new version, why it was made, and how well it did on runs held back."""
 
@@ -72,6 +93,8 @@ class KeyLearner:
         self._rows = StratifiedBuffer(schedule.buffer_runs)
         self._detector = detector or ResidualDrift()
         self._drifted = False
+        self._misses: deque[float] = deque(maxlen=_MISSES)
+        self.notices: list[Notice] = []
         self._new = 0
         self._numbers = 0
         self._fitted = 0
@@ -104,16 +127,22 @@ class KeyLearner:
             self.gathering = None
 
     def learn(self, rows: Sequence[Row], *, calm: bool) -> None:
-        """Take the rows of one finished run in: the run itself first, then stretches cut from it."""
+        """Take the rows of one finished run in: the run itself first, then stretches cut from it.
+
+        What is noticed on the way is left in `notices`.
+        """
         for row in rows:
             self._rows.add(replace(row, number=self._numbers))
             self._numbers += 1
         self._new += 1
         if not calm:
             self._live += 1
-        miss = rows[0].stretch - rows[0].predicted
-        if isfinite(miss) and self._detector.update(abs(miss)):
-            self._drifted = True
+        miss = abs(rows[0].stretch - rows[0].predicted)
+        if isfinite(miss):
+            self._misses.append(miss)
+            if self._detector.update(miss) and not self._drifted:
+                self._drifted = True
+                self.notices.append(self._drift())
 
     @property
     def due(self) -> str | None:
@@ -169,6 +198,16 @@ class KeyLearner:
         metrics |= {"calm_source": candidate.calm_source, "calm_runs": candidate.calm_runs}
         self._new, self._fitted, self._drifted = 0, self._numbers, False
         if metrics.get("held_back_error", 0.0) > 1.1 * metrics.get("serving_error", 0.0) + 0.01:
+            self.notices.append(
+                Notice(
+                    REFUSED,
+                    self.version,
+                    reason,
+                    error_before=metrics["serving_error"],
+                    error_after=metrics["held_back_error"],
+                    held_back_runs=metrics["held_back_runs"],
+                )
+            )
             return None
         if cut < len(rows) < _THIN_ROWS:
             # Nothing is fresh any more, so the offsets stay as they were just refined.
@@ -176,6 +215,18 @@ class KeyLearner:
             candidate = replace(candidate, runtime=runtime)
         self.version = candidate
         return Published(candidate, reason, {"trained_runs": candidate.trained_runs, **metrics})
+
+    def _drift(self) -> Notice:
+        """Describe the drift just flagged by the misses before it and the newest ones."""
+        misses = list(self._misses)
+        before, newest = misses[:-_NEWEST_MISSES], misses[-_NEWEST_MISSES:]
+        return Notice(
+            DRIFT,
+            self.version,
+            "prediction errors grew",
+            error_before=float(np.mean(before)) if before else None,
+            error_after=float(np.mean(newest)),
+        )
 
     def _judge(self, candidate: PredictorVersion, held: Sequence[Row]) -> dict[str, Any]:
         """Compare a candidate with what was predicted at the time, on runs that neither had learned from."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.services.coverage_report import CoverageService
 from app.services.ingest import Ingest
 from app.services.outcomes import OutcomeService
 from app.services.plan import PlanService
@@ -44,6 +45,10 @@ async def _predictions(request: Request) -> PredictService:
     return request.app.state.predictions  # type: ignore[no-any-return]
 
 
+async def _coverage(request: Request) -> CoverageService:
+    return request.app.state.coverage  # type: ignore[no-any-return]
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 IngestDep = Annotated[Ingest, Depends(_ingest)]
@@ -51,3 +56,4 @@ ShelfDep = Annotated[Shelf, Depends(_shelf)]
 PlansDep = Annotated[PlanService, Depends(_plans)]
 OutcomesDep = Annotated[OutcomeService, Depends(_outcomes)]
 PredictionsDep = Annotated[PredictService, Depends(_predictions)]
+CoverageDep = Annotated[CoverageService, Depends(_coverage)]

@@ -1,11 +1,9 @@
 """Let an analyst look at what is stored, page by page."""
 
-import base64
-import json
 from datetime import UTC, datetime, timedelta
 
-from app.errors import Fault, InvalidRequestError
 from app.schemas.browse import DeviceOut, DevicePage, ModelOut, OperatorOut, ProcessorOut, RunOut, RunPage
+from app.services import cursors
 from app.store import devices, runs
 from app.store.devices import DeviceInfo
 from app.store.engine import Database
@@ -16,11 +14,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def device_page(database: Database, *, cursor: str | None, limit: int, soc: str | None) -> DevicePage:
     """Return devices in order of their ids."""
-    after = "" if cursor is None else str(_read_cursor(cursor, 1)[0])
+    after = "" if cursor is None else str(cursors.read(cursor, str)[0])
     with database.read() as connection:
         found = devices.list_devices(connection, after=after, limit=limit + 1, soc=soc)
     items = found[:limit]
-    following = _cursor(items[-1].device_id) if len(found) > limit else None
+    following = cursors.write(items[-1].device_id) if len(found) > limit else None
     return DevicePage(items=[_device(item) for item in items], next=following)
 
 
@@ -30,12 +28,12 @@ def run_page(
     """Return runs, newest start first."""
     after = None
     if cursor is not None:
-        start, key = _read_cursor(cursor, 2)
+        start, key = cursors.read(cursor, int, int)
         after = (int(start), int(key))
     with database.read() as connection:
         found = runs.list_runs(connection, wanted, after=after, limit=limit + 1, with_timings=with_timings)
     items = found[:limit]
-    following = _cursor(items[-1].started_at_us, items[-1].id) if len(found) > limit else None
+    following = cursors.write(items[-1].started_at_us, items[-1].id) if len(found) > limit else None
     return RunPage(items=[_run(item) for item in items], next=following)
 
 
@@ -106,17 +104,3 @@ def _run(item: RunInfo) -> RunOut:
 
 def _moment(time_us: int) -> datetime:
     return EPOCH + timedelta(microseconds=time_us)
-
-
-def _cursor(*values: str | int) -> str:
-    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
-
-
-def _read_cursor(cursor: str, count: int) -> list[str | int]:
-    try:
-        values = json.loads(base64.urlsafe_b64decode(cursor))
-        if len(values) == count and (count == 1 or all(type(value) is int for value in values)):
-            return list(values)
-    except (ValueError, TypeError):
-        pass
-    raise InvalidRequestError(faults=(Fault("/query/cursor", "use the `next` of the page before"),))

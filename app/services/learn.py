@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from itertools import chain
-from typing import Any
 
 import structlog
 
 from app.services.error_book import book
-from app.store import devices, learning, reports, versions
+from app.store import devices, journal, learning, reports, versions
 from app.store.engine import Connection, Database
 from predictors.evaluate import Scored, TestThenTrain
+from predictors.learning import Notice, Published
 from predictors.version import PredictorVersion
 
 log = structlog.get_logger(__name__)
@@ -31,14 +31,19 @@ class Learning:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._reader = learning.RunReader()
-        self._published: list[tuple[PredictorVersion, str, dict[str, Any]]] = []
+        self._published: list[tuple[Published, int]] = []
+        self._noticed: list[tuple[Notice, int]] = []
+        self._run_at_us = 0
         with database.read() as connection:
             self._cursor = learning.cursor(connection, LEARNER)
             serving = [versions.content(connection, n) for n in versions.active_ids(connection).values()]
             recent = self._reader.before(connection, self._cursor, RESUMED_RUNS)
         self._engine = TestThenTrain(
             versions=_readable(serving),
-            on_publish=lambda version, reason, metrics: self._published.append((version, reason, metrics)),
+            on_publish=lambda version, reason, metrics: self._published.append(
+                (Published(version, reason, metrics), self._run_at_us)
+            ),
+            on_notice=lambda notice: self._noticed.append((notice, self._run_at_us)),
         )
         self._engine.resume([record.run for record in recent])
         self._published.clear()
@@ -57,28 +62,40 @@ class Learning:
                 book(cells, record, scored)
         with self._database.write() as connection:
             reports.add(connection, cells)
-            for version, reason, metrics in self._published:
-                versions.add(
+            for notice, at_us in self._noticed:
+                journal.note(connection, notice, at_us)
+            for made, at_us in self._published:
+                number = versions.add(
                     connection,
-                    version.key,
-                    version.digest,
-                    version.to_bytes(),
-                    reason=reason,
-                    metrics=metrics,
+                    made.version.key,
+                    made.version.digest,
+                    made.version.to_bytes(),
+                    reason=made.reason,
+                    metrics=made.metrics,
                 )
+                journal.version_made(connection, number, made, at_us)
             learning.set_cursor(connection, LEARNER, records[-1].id)
             self._set_aside(connection)
         self._cursor = records[-1].id
-        for version, reason, _ in self._published:
-            log.info("version_published", key=str(version.key), digest=version.digest[:12], reason=reason)
+        for made, _ in self._published:
+            log.info(
+                "version_published",
+                key=str(made.version.key),
+                digest=made.version.digest[:12],
+                reason=made.reason,
+            )
         self._published.clear()
+        self._noticed.clear()
         return len(records)
 
     def _set_aside(self, connection: Connection) -> None:
         """Store which devices cannot be telling the truth, when that changed."""
-        found = frozenset(chain.from_iterable(self._engine.quarantined().values()))
+        by_key = self._engine.quarantined()
+        found = frozenset(chain.from_iterable(by_key.values()))
         if found != self._quarantined:
+            before = devices.quarantined(connection)
             devices.quarantine(connection, found)
+            journal.set_aside(connection, by_key, before, self._run_at_us)
             self._quarantined = found
 
     def _counts(self, scored: Scored) -> bool:
@@ -87,6 +104,7 @@ class Learning:
 
     def _score(self, record: learning.RecordedRun) -> Scored | None:
         """Score one run; one that cannot be is passed over, and the last good versions go on serving."""
+        self._run_at_us = record.run.query.started_at_us
         try:
             return self._engine.step(record.run)
         except Exception:

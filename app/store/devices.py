@@ -87,10 +87,25 @@ def list_devices(
     return _devices(connection, connection.execute(query).all())
 
 
+def places(connection: Connection, device_id: str | None = None) -> set[tuple[str, str]]:
+    """Return (SoC, processor name) of every processor there is, or of one device's."""
+    query = select(device.c.soc, device.c.device_id, processor.c.name).join(
+        processor, processor.c.device == device.c.id
+    )
+    if device_id is not None:
+        query = query.where(device.c.device_id == device_id)
+    return {(soc_name(row.soc, row.device_id), row.name) for row in connection.execute(query)}
+
+
 def latest_context(connection: Connection, device_id: str) -> dict[str, Any] | None:
     """Return the newest context received of a device, None before its first run."""
     text = connection.scalar(select(device.c.context).where(device.c.device_id == device_id))
     return None if text is None else json.loads(text)
+
+
+def quarantined(connection: Connection) -> frozenset[str]:
+    """Return the devices that are set aside."""
+    return frozenset(connection.scalars(select(device.c.device_id).where(device.c.quarantined.is_(True))))
 
 
 def quarantine(connection: Connection, device_ids: Collection[str]) -> None:

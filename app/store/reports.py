@@ -2,14 +2,14 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from datasketches import kll_floats_sketch
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from app.store.batch import soc_name
 from app.store.tables import device, error_statistic, model, processor
@@ -62,6 +62,13 @@ class Cell:
         self.sketch.merge(other.sketch)
         for name, value in other.sums.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
+
+
+class ModelName(NamedTuple):
+    """A model as runs name it; the digest may be empty."""
+
+    name: str
+    digest: str
 
 
 class Group(NamedTuple):
@@ -129,6 +136,52 @@ def query(
         Group(dict(zip(group_by, key[:-2], strict=True)), key[-2], key[-1], cell)
         for key, cell in sorted(groups.items(), key=lambda item: item[0])
     ]
+
+
+def scored_models(connection: Connection, socs: Collection[str]) -> Iterator[tuple[str, str, ModelName, int]]:
+    """Yield SoC, processor name, model and how many of its runs were scored there."""
+    for row in _counted(connection, socs, "run", (model.c.name, model.c.digest)):
+        yield soc_name(row[0], row[1]), row[2], ModelName(row[3], row[4]), row[5]
+
+
+def scored_op_types(connection: Connection, socs: Collection[str]) -> Iterator[tuple[str, str, str, int]]:
+    """Yield SoC, processor name, operator type and how many of its timings were scored there."""
+    for row in _counted(connection, socs, "operator", (error_statistic.c.op_type,)):
+        yield soc_name(row[0], row[1]), row[2], row[3], row[4]
+
+
+def served(connection: Connection, digests: Collection[str], rung: str) -> dict[str, tuple[int, float]]:
+    """Return by version how many runs it predicted and their mean absolute percentage error."""
+    rows = connection.execute(
+        select(error_statistic.c.predictor, error_statistic.c.n, error_statistic.c.sums).where(
+            error_statistic.c.level == "run",
+            error_statistic.c.rung == rung,
+            error_statistic.c.predictor.in_(digests),
+        )
+    )
+    sums: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
+    for row in rows:
+        own = sums[row.predictor]
+        own[0] += row.n
+        own[1] += json.loads(row.sums)["ape"]
+    return {digest: (int(n), total / n) for digest, (n, total) in sums.items()}
+
+
+def _counted(
+    connection: Connection, socs: Collection[str], level: str, columns: Sequence[ColumnElement[str]]
+) -> list[tuple[Any, ...]]:
+    """Return rows of SoC, device, processor, these columns, and how often the calm rung was scored."""
+    own = (device.c.soc, device.c.device_id, processor.c.name, *columns)
+    query = (
+        select(*own, func.sum(error_statistic.c.n))
+        .join(processor, processor.c.id == error_statistic.c.processor_id)
+        .join(device, device.c.id == processor.c.device)
+        .join(model, model.c.id == error_statistic.c.model_id)
+        .where(error_statistic.c.level == level, error_statistic.c.rung == "calm")
+        .where(device.c.soc.in_(socs) | device.c.device_id.in_(socs))
+        .group_by(*own)
+    )
+    return [(*row[:-1], int(row[-1])) for row in connection.execute(query)]
 
 
 def _joined() -> Any:  # noqa: ANN401

@@ -216,6 +216,28 @@ learner_cursor = Table(
     Column("run_id", BigInteger, nullable=False),
 )
 
+learning_event = Table(
+    "learning_event",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("at_us", BigInteger, nullable=False, comment="start of the run that brought it about"),
+    Column("recorded_at_us", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("soc", Text, nullable=False),
+    Column("processor", Text, nullable=False),
+    Column("framework", Text, nullable=False),
+    Column("device_id", Text, comment="null: it concerns every device of the SoC"),
+    Column("version_id", Integer, comment="predictor_version.id; null: no version was made"),
+    Column("predictor", Text, nullable=False, comment="digest of the version made, or of the one in service"),
+    Column("trigger", Text, nullable=False),
+    Column("error_before", Float),
+    Column("error_after", Float),
+    Column("held_back_runs", Integer),
+    Column("trained_runs", BigInteger),
+    Index(None, "at_us", "id"),
+    Index(None, "soc", "processor", "framework", "id"),
+)
+
 error_statistic = Table(
     "error_statistic",
     metadata,

@@ -1,0 +1,177 @@
+"""What befell the predictors and what they know, over HTTP after a phone's session was learned from."""
+
+import io
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from app.store.engine import Database
+from tests import phone
+from tests.app.test_learning import learn_all, send
+
+DRIFT, COVERAGE = "/v1/reports/drift", "/v1/reports/coverage"
+
+
+NEW = "00000000-0000-4000-8000-000000000001"
+
+
+@pytest.fixture(scope="module")
+def learned_database(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database after a phone's session, and one run of a network with an operator never met before."""
+    path = tmp_path_factory.mktemp("learned") / "socast.db"
+    shutil.copy(migrated_sqlite, path)
+    stranger = phone.session(calm_runs=0, loaded_runs=1)[0]
+    unknown = phone.operators("small")
+    stranger["operators"] = [unknown[0] | {"op_type": "Mystery"}, unknown[1]]
+    stranger["runs"][0] |= {
+        "run_id": NEW,
+        "model": {"name": "new", "digest": phone.digest("new")},
+        "started_at": "2026-11-21T08:00:00Z",
+        "operators": [0, 1],
+        "latency_us": [50.0, 60.0],
+        "total_us": 130.0,
+    }
+    settings = Settings.model_validate({"database": f"sqlite:///{path}", "open": True, "no_learner": True})
+    with TestClient(create_app(settings)) as client:
+        send(client, [*phone.session(calm_runs=90, loaded_runs=60), stranger])
+    database = Database(f"sqlite:///{path}")
+    learn_all(database)
+    database.dispose()
+    return path
+
+
+@pytest.fixture
+def learned(learned_database: Path, tmp_path: Path) -> Iterator[TestClient]:
+    """The application on a copy of that database."""
+    shutil.copy(learned_database, tmp_path / "socast.db")
+    settings = Settings.model_validate(
+        {"database": f"sqlite:///{tmp_path / 'socast.db'}", "open": True, "no_learner": True}
+    )
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+def answer(client: TestClient, path: str, **parameters: Any) -> dict[str, Any]:
+    response = client.get(path, params=parameters)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def test_the_journal_tells_what_befell_the_predictors(learned: TestClient) -> None:
+    items = answer(learned, DRIFT)["items"]
+    versions = {item["id"]: item for item in learned.get("/v1/predictors").json()["items"]}
+    made = [item for item in items if item["kind"] == "version"]
+    assert {item["version"] for item in made} == versions.keys()
+    assert all(versions[item["version"]]["digest"] == item["predictor"] for item in made)
+    assert all(versions[item["version"]]["reason"] == item["trigger"] for item in made)
+    times = [datetime.fromisoformat(item["at"]) for item in items]
+    assert times == sorted(times, reverse=True)
+
+
+def test_every_scored_run_was_served_by_one_version(learned: TestClient) -> None:
+    made = answer(learned, DRIFT, kind="version")["items"]
+    assert sum(item["served_runs"] for item in made) == 121
+    assert made[-1]["runs_since"] == 121
+    served = [item for item in made if item["served_runs"]]
+    assert all(0.0 < item["served_mape"] < 2.0 for item in served)
+    assert all(item["served_mape"] is None for item in made if not item["served_runs"])
+
+
+def test_a_long_journal_comes_page_by_page(learned: TestClient) -> None:
+    whole = answer(learned, DRIFT)["items"]
+    seen: list[Any] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = answer(learned, DRIFT, limit=2, **cursor)
+        seen += page["items"]
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    assert seen == whole
+    assert len(whole) > 4
+
+
+def test_the_journal_by_filter(learned: TestClient) -> None:
+    whole = answer(learned, DRIFT)["items"]
+    middle = whole[len(whole) // 2]["at"]
+    newer = answer(learned, DRIFT, since=middle)["items"]
+    older = answer(learned, DRIFT, until=middle)["items"]
+    assert newer + older == whole
+    assert 0 < len(newer) < len(whole)
+    assert answer(learned, DRIFT, device_id=phone.DEVICE_ID)["items"] == whole
+    assert answer(learned, DRIFT, soc="SoC 1", processor="cpu:0", framework="onnxruntime")["items"] == whole
+    assert answer(learned, DRIFT, device_id="nobody")["items"] == []
+
+
+def test_pins_and_rollbacks_are_entered(learned: TestClient) -> None:
+    number = learned.get("/v1/predictors").json()["items"][-1]["id"]
+    learned.post(f"/v1/predictors/{number}/pin")
+    learned.post(f"/v1/predictors/{number}/rollback")
+    newest = answer(learned, DRIFT)["items"][:2]
+    assert {(item["kind"], item["version"]) for item in newest} == {("pin", number), ("rollback", number)}
+
+
+def test_coverage_tells_what_is_known_and_what_is_not(learned: TestClient) -> None:
+    (item,) = answer(learned, COVERAGE)["items"]
+    assert (item["soc"], item["processor"], item["framework"]) == ("SoC 1", "cpu:0", "onnxruntime")
+    models = {model["name"]: model for model in item["models"]}
+    assert models["middle"]["operators"] == {"measured": 1.0, "learned": 0.0, "fallback": 0.0}
+    assert models["middle"]["runs"] == 40
+    assert models["new"]["operators"]["fallback"] == 0.5
+    assert sum(models["new"]["time"].values()) == pytest.approx(1.0)
+    thin = {(entry["what"], entry["name"]) for entry in item["thin"]}
+    assert {("op_type", "Mystery"), ("model", "new")} <= thin
+    by_type = {entry["op_type"]: entry for entry in item["op_types"]}
+    assert by_type["Mystery"]["samples"] == 1
+    assert item["intervals"]["n"] == 121
+    assert 0.0 < item["intervals"]["coverage"] <= 1.0
+    assert item["profile_next"][0]["op_type"] in ("Conv", "Mystery")
+    narrowed = answer(learned, COVERAGE, model="middle")["items"][0]["models"]
+    assert [model["name"] for model in narrowed] == ["middle"]
+
+
+def test_a_processor_without_a_predictor_is_shown_as_such(client: TestClient) -> None:
+    send(client, phone.session(calm_runs=1, loaded_runs=0))
+    (item,) = answer(client, COVERAGE)["items"]
+    assert (item["version"], item["trained_runs"], item["models"]) == (None, 0, [])
+    assert "calm runs" in item["thin"][0]["advice"]
+
+
+@pytest.mark.parametrize("path", [DRIFT, COVERAGE])
+def test_they_leave_as_csv_and_parquet(learned: TestClient, path: str) -> None:
+    csv = pd.read_csv(io.StringIO(learned.get(path, params={"format": "csv"}).text))
+    parquet = pd.read_parquet(io.BytesIO(learned.get(path, params={"format": "parquet"}).content))
+    assert len(csv) == len(parquet) > 0
+    assert list(csv.columns) == list(parquet.columns)
+    empty = learned.get(path, params={"format": "csv", "soc": "none"}).text
+    assert empty.splitlines() == [",".join(csv.columns)]
+    none = learned.get(path, params={"format": "parquet", "soc": "none"}).content
+    assert list(pd.read_parquet(io.BytesIO(none)).columns) == list(csv.columns)
+
+
+def test_wrong_parameters_are_told_what_is_wrong(client: TestClient) -> None:
+    wrong = {
+        "colour=red": "/query/colour",
+        "limit=0": "/query/limit",
+        "cursor=nonsense": "/query/cursor",
+        "cursor=WzFlMzAsIDFd": "/query/cursor",
+        "soc=%00": "/query/soc",
+        "format=docx": "/query/format",
+        "since=2026-11-22T00:00:00Z&until=2026-11-21T00:00:00Z": "/query/since",
+        "since=2026-11-22T00:00:00": "/query/since",
+    }
+    for path in (DRIFT, COVERAGE):
+        for query, pointer in wrong.items():
+            response = client.get(f"{path}?{query}")
+            assert response.status_code == 422, query
+            assert response.headers["content-type"] == "application/problem+json"
+            assert pointer in [error["pointer"] for error in response.json()["errors"]], query
