@@ -27,6 +27,7 @@ from app.services.shelf import Shelf
 from app.services.situations import Situations
 from app.settings import Settings
 from app.store.measurements import MeasurementWriter
+from app.tracing import traces
 
 ASKED_MOST = ("predictions", "measurements", "plans")
 """Modules of `app.api` whose endpoints devices and schedulers ask all the time."""
@@ -34,6 +35,8 @@ ASKED_MOST = ("predictions", "measurements", "plans")
 
 def create_app(settings: Settings) -> FastAPI:
     """Build the service; its database opens when it starts and closes when it stops."""
+
+    tracing = traces(settings.otlp_endpoint)
 
     @asynccontextmanager
     async def lifespan(service: FastAPI) -> AsyncIterator[None]:
@@ -60,9 +63,15 @@ def create_app(settings: Settings) -> FastAPI:
             service.state.draining.set()
             ingest.close()
             database.dispose()
+            tracing.close()
 
     service = FastAPI(
-        title="socast", version=version("socast"), lifespan=lifespan, docs_url=None, redoc_url=None
+        title="socast",
+        version=version("socast"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        telemetry=tracing.telemetry,
     )
     service.state.settings = settings
     service.state.draining = threading.Event()

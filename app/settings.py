@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field(default="console", description="How log lines look.")
 
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="OpenTelemetry collector to send traces to (OTLP over HTTP), such as "
+        "`http://127.0.0.1:4318`; needs the extra `tracing`. Unset: no traces.",
+    )
+
     @classmethod
     def load(cls, **given: object) -> Self:
         """Return the environment's settings, replaced by those `given`; raise `WrongSettingError`."""
