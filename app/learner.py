@@ -63,6 +63,7 @@ def _learn(settings: Settings, stop: threading.Event, is_over: Callable[[bool], 
     database = open_migrated(settings)
     try:
         learning = Learning(database)
+        log.info("learning", database=database.url.render_as_string(hide_password=True))
         while not stop.is_set():
             try:
                 idle = learning.step() == 0

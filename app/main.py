@@ -35,7 +35,6 @@ ASKED_MOST = ("predictions", "measurements", "plans")
 
 def create_app(settings: Settings) -> FastAPI:
     """Build the service; its database opens when it starts and closes when it stops."""
-
     tracing = traces(settings.otlp_endpoint)
 
     @asynccontextmanager

@@ -18,6 +18,16 @@ INGEST_GROUP_BATCHES = Histogram(
 )
 INGEST_HELD_BYTES = Gauge("socast_ingest_held_bytes", "Bytes that requests in progress hold in memory.")
 
+DATABASE_UP = Gauge("socast_database_up", "1 when the database answered at this scrape, else 0.")
+DEVICES = Gauge("socast_devices", "Devices that ever sent anything.")
+QUARANTINED_DEVICES = Gauge("socast_quarantined_devices", "Devices set aside because they contradict peers.")
+PENDING_RUNS = Gauge("socast_learner_pending_runs", "Stored runs that the learner has not read yet.")
+PREDICTION_MAPE = Gauge(
+    "socast_prediction_mape_ratio",
+    "Mean absolute percentage error of whole runs in the last day, as a fraction.",
+    ["rung"],
+)
+
 
 def configure_logging(level: str, log_format: str) -> None:
     """Send structured log lines to stderr, on the console style or as JSON."""

@@ -20,7 +20,8 @@ class TracingMissingError(SocastError):
 class NoTraces:
     """No request is traced."""
 
-    telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+    def __init__(self) -> None:
+        self.telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
     def close(self) -> None:
         """Do nothing: nothing is waiting to be sent."""

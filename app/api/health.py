@@ -3,8 +3,10 @@
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from app import observability
 from app.api.dependencies import DatabaseDep
 from app.errors import UnavailableError
+from app.services import fleet
 from app.services.health import readiness_fault
 
 router = APIRouter(tags=["health"])
@@ -28,6 +30,15 @@ def readyz(request: Request, database: DatabaseDep) -> dict[str, str]:
 
 
 @router.get("/metrics", response_class=Response)
-def metrics() -> Response:
-    """Return the metrics in Prometheus' text format."""
+def metrics(database: DatabaseDep) -> Response:
+    """Return the metrics in Prometheus' text format; without a database, all but those of the fleet."""
+    standing = fleet.standing(database)
+    observability.DATABASE_UP.set(standing is not None)
+    observability.PREDICTION_MAPE.clear()
+    if standing is not None:
+        observability.DEVICES.set(standing.devices)
+        observability.QUARANTINED_DEVICES.set(standing.quarantined_devices)
+        observability.PENDING_RUNS.set(standing.pending_runs)
+        for rung, error in standing.mape_by_rung.items():
+            observability.PREDICTION_MAPE.labels(rung).set(error)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

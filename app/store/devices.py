@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from app.store.batch import soc_name
 from app.store.tables import device, device_state, processor
@@ -95,6 +95,14 @@ def places(connection: Connection, device_id: str | None = None) -> set[tuple[st
     if device_id is not None:
         query = query.where(device.c.device_id == device_id)
     return {(soc_name(row.soc, row.device_id), row.name) for row in connection.execute(query)}
+
+
+def count(connection: Connection) -> tuple[int, int]:
+    """Return how many devices there are, and how many of them are set aside."""
+    row = connection.execute(
+        select(func.count(), func.count().filter(device.c.quarantined)).select_from(device)
+    ).one()
+    return int(row[0]), int(row[1])
 
 
 def latest_context(connection: Connection, device_id: str) -> dict[str, Any] | None:
