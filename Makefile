@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup run demo test lint lock bench accuracy chaos clean
+.PHONY: setup run demo test browser lint lock bench accuracy chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
@@ -24,8 +24,11 @@ run: $(STAMP)  ## Serve on http://127.0.0.1:8321
 demo: $(STAMP)  ## See it all happen on this machine (ONCE=1 exits after the table)
 	$(BIN)/socast demo $(if $(ONCE),--once)
 
-test: $(STAMP)  ## Run the tests in parallel
-	$(BIN)/python -m pytest -n auto $(ARGS)
+test: browser  ## Run the tests in parallel
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+browser: $(STAMP)  ## Install Chromium for the tests of the pages, where it is missing and may be installed
+	@PYTHON=$(BIN)/python sh .ci/browser
 
 lint: $(STAMP)  ## Linters, types and import contracts
 	$(BIN)/ruff check .

@@ -13,6 +13,9 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from app.errors import TooManyRequestsError, UnauthorizedError
 from app.services.keys import ANYBODY, KeyRing, Principal, Role
 
+SESSION_COOKIE = "socast_session"
+"""Holds the key that a browser signed in with; scripts cannot read it, other sites cannot send it."""
+
 
 class Gate:
     """Keys and rate limits of one running service; an open one lets everybody in."""
@@ -52,6 +55,15 @@ def require(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:
 
     async def check(request: Request) -> Principal:
         gate: Gate = request.app.state.gate
-        return await gate.enter(request.headers.get("authorization"), allowed)
+        return await gate.enter(_authorization(request), allowed)
 
     return check
+
+
+def _authorization(request: Request) -> str | None:
+    """Return the `Authorization` header, or what it would be with the key of a signed-in browser.
+
+    What other sites make a browser ask for never gets here (`app.web.security`), nor has it the cookie.
+    """
+    key = request.cookies.get(SESSION_COOKIE)
+    return request.headers.get("authorization") or (None if key is None else f"Bearer {key}")

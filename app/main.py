@@ -3,13 +3,15 @@
 import importlib
 import pkgutil
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from importlib.metadata import version
+from types import ModuleType
 
 from fastapi import APIRouter, FastAPI
 
 import app.api
+import app.web
 from app import learner
 from app.api import problems
 from app.api.middleware import Observed
@@ -28,6 +30,8 @@ from app.services.situations import Situations
 from app.settings import Settings
 from app.store.measurements import MeasurementWriter
 from app.tracing import traces
+from app.web.error_page import show_error
+from app.web.security import Secured
 
 ASKED_MOST = ("predictions", "measurements", "plans")
 """Modules of `app.api` whose endpoints devices and schedulers ask all the time."""
@@ -74,17 +78,22 @@ def create_app(settings: Settings) -> FastAPI:
     )
     service.state.settings = settings
     service.state.draining = threading.Event()
-    problems.install(service)
+    problems.install(service, show_error)
     for router in routers():
         service.include_router(router)
+    service.add_middleware(Secured)
     service.add_middleware(Observed)
     return service
 
 
 def routers() -> list[APIRouter]:
-    """Return the router of every module of `app.api` that has one; requests try them in this order."""
-    names = {info.name for info in pkgutil.iter_modules(app.api.__path__)}
+    """Return the router of every module of `app.api` and `app.web` that has one, in the order of trying."""
+    return [*_routers_of(app.api, ASKED_MOST), *_routers_of(app.web)]
+
+
+def _routers_of(package: ModuleType, first: Sequence[str] = ()) -> list[APIRouter]:
+    names = {info.name for info in pkgutil.iter_modules(package.__path__) if not info.ispkg}
     modules = (
-        importlib.import_module(f"app.api.{name}") for name in (*ASKED_MOST, *sorted(names - {*ASKED_MOST}))
+        importlib.import_module(f"{package.__name__}.{name}") for name in (*first, *sorted(names - {*first}))
     )
     return [module.router for module in modules if hasattr(module, "router")]

@@ -1,9 +1,10 @@
 """Every error leaves the service in one shape: `application/problem+json` (RFC 9457)."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -11,6 +12,9 @@ from starlette.exceptions import HTTPException
 from app.errors import Fault, InvalidRequestError, MalformedBodyError, SocastError
 
 log = structlog.get_logger(__name__)
+
+Show = Callable[[Request, dict[str, Any]], Response | None]
+"""Turns a problem into a page where a person asked for one, else None."""
 
 
 class ProblemResponse(JSONResponse):
@@ -24,34 +28,41 @@ def problem_response(error: SocastError) -> ProblemResponse:
     return ProblemResponse(error.problem(), status_code=error.status, headers=error.headers)
 
 
-def install(app: FastAPI) -> None:
-    """Make `app` answer every error as a problem."""
+def install(app: FastAPI, show: Show) -> None:
+    """Make `app` answer every error as a problem, or as `show` has it for a browser."""
 
     @app.exception_handler(SocastError)
-    async def expected(_request: Request, error: SocastError) -> ProblemResponse:
-        return problem_response(error)
+    async def expected(request: Request, error: SocastError) -> Response:
+        return answer(request, error.problem(), error.headers)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> ProblemResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         details: list[dict[str, Any]] = list(error.errors())
         if any(detail["type"] == "json_invalid" for detail in details):
-            return problem_response(MalformedBodyError("The body is not JSON."))
-        return problem_response(InvalidRequestError(faults=tuple(map(_fault, details))))
+            return answer(request, MalformedBodyError("The body is not JSON.").problem())
+        return answer(request, InvalidRequestError(faults=tuple(map(_fault, details))).problem())
 
     @app.exception_handler(HTTPException)
-    async def routing(_request: Request, error: HTTPException) -> ProblemResponse:
+    async def routing(request: Request, error: HTTPException) -> Response:
         body = {
             "type": "about:blank",
             "title": str(error.detail),
             "status": error.status_code,
             "detail": str(error.detail),
         }
-        return ProblemResponse(body, status_code=error.status_code, headers=error.headers)
+        return answer(request, body, error.headers)
 
     @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> ProblemResponse:
+    async def unexpected(request: Request, error: Exception) -> Response:
         log.error("unexpected_error", method=request.method, path=request.url.path, exc_info=error)
-        return problem_response(SocastError("An unexpected error; the server's log has the details."))
+        problem = SocastError("An unexpected error; the server's log has the details.").problem()
+        return answer(request, problem)
+
+    def answer(
+        request: Request, problem: dict[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Response:
+        shown = show(request, problem)
+        return shown or ProblemResponse(problem, status_code=problem["status"], headers=headers)
 
 
 def _fault(detail: dict[str, Any]) -> Fault:

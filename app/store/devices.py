@@ -105,6 +105,12 @@ def count(connection: Connection) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
+def list_by_last_seen(connection: Connection, limit: int) -> list[DeviceInfo]:
+    """Return the devices heard of last, the newest first."""
+    query = select(device).order_by(device.c.last_seen_at_us.desc(), device.c.device_id).limit(limit)
+    return _devices(connection, connection.execute(query).all())
+
+
 def latest_context(connection: Connection, device_id: str) -> dict[str, Any] | None:
     """Return the newest context received of a device, None before its first run."""
     text = connection.scalar(select(device.c.context).where(device.c.device_id == device_id))

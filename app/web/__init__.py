@@ -1,1 +1,1 @@
-"""Pages: translate what services answer into HTML, decide nothing."""
+"""Pages for people: server-rendered, every file served from here, nothing fetched from elsewhere."""

@@ -1,0 +1,45 @@
+// Draws the charts that stand in the page as specifications, by Vega's interpreter: nothing is evaluated.
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const drawn = new Map();
+
+async function draw(place) {
+  const name = place.dataset.chart;
+  const spec = JSON.parse(document.getElementById(`${name}-spec`).textContent);
+  const scheme = dark.matches ? "dark" : "light";
+  const config = (await themes())[scheme];
+  drawn.get(name)?.finalize();
+  const result = await window.vegaEmbed(place, spec, {
+    actions: false,
+    ast: true,
+    config,
+    defaultStyle: false,
+    renderer: "svg",
+    tooltip: { disableDefaultStyle: true },
+  });
+  drawn.set(name, result);
+  place.dataset.drawn = scheme;
+}
+
+let loaded;
+function themes() {
+  loaded ??= fetch(new URL("themes.json", import.meta.url)).then((answer) => answer.json());
+  return loaded;
+}
+
+async function drawAll() {
+  await Promise.all([...document.querySelectorAll("[data-chart]")].map(draw));
+  document.documentElement.dataset.charts = "drawn";
+}
+
+export async function update(name, spec) {
+  const place = document.querySelector(`[data-chart="${CSS.escape(name)}"]`);
+  const script = document.getElementById(`${name}-spec`);
+  if (!place || !script) return false;
+  script.textContent = JSON.stringify(spec);
+  await draw(place);
+  return true;
+}
+
+dark.addEventListener("change", drawAll);
+await drawAll();

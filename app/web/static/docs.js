@@ -1,0 +1,13 @@
+// Shows the API; nothing is asked of any other server.
+
+window.SwaggerUIBundle({
+  url: "/docs/openapi.json",
+  dom_id: "#api",
+  deepLinking: true,
+  validatorUrl: null,
+  presets: [window.SwaggerUIBundle.presets.apis],
+  layout: "BaseLayout",
+  onComplete: () => {
+    document.documentElement.dataset.api = "shown";
+  },
+});
