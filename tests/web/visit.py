@@ -38,7 +38,7 @@ class Visit:
         self.until(_DRAWN)
 
     def until(self, expression: str, argument: object = None) -> None:
-        """Wait until an expression of the page is true; Playwright's own waiting needs `eval`, which is barred."""
+        """Wait until an expression is true in the page; Playwright's own waiting needs `eval`."""
         deadline = time.monotonic() + PATIENCE_MS / 1000
         while not self.page.evaluate(expression, argument):
             assert time.monotonic() < deadline, f"never came true: {expression}"
