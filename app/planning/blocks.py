@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.planning.problem import Problem
-
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -18,24 +16,26 @@ class Block:
     join: int
 
 
-def blocks(problem: Problem) -> list[Block]:
-    """Cut the kernels, in order, at every kernel whose results are all that later kernels read."""
+def blocks_of(before: Sequence[Sequence[int]], after: Sequence[Sequence[int]]) -> list[Block]:
+    """Cut kernels, in order, at every kernel whose results are all that later kernels read.
+
+    `before[i]` are the kernels that kernel `i` waits for, `after[i]` those that wait for it.
+    """
     found = []
     begin = 0
     reach = -1
-    for kernel in problem.kernels:
-        index = kernel.index
+    for index, following in enumerate(after):
         if reach <= index:
-            found.append(Block(_components(problem, range(begin, index)), index))
+            found.append(Block(_components(before, range(begin, index)), index))
             begin = index + 1
-        reach = max([reach, *problem.after[index]])
-    if begin < len(problem.kernels):
-        inner = range(begin, len(problem.kernels) - 1)
-        found.append(Block(_components(problem, inner), len(problem.kernels) - 1))
+        reach = max([reach, *following])
+    if begin < len(before):
+        inner = range(begin, len(before) - 1)
+        found.append(Block(_components(before, inner), len(before) - 1))
     return found
 
 
-def _components(problem: Problem, members: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+def _components(before: Sequence[Sequence[int]], members: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """Return the connected components of some kernels, in order of their first kernel."""
     parent = {index: index for index in members}
 
@@ -46,7 +46,7 @@ def _components(problem: Problem, members: Sequence[int]) -> tuple[tuple[int, ..
         return index
 
     for index in members:
-        for earlier in problem.kernels[index].before:
+        for earlier in before[index]:
             if earlier in parent:
                 parent[root(index)] = root(earlier)
     groups: dict[int, list[int]] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import isnan
+from operator import itemgetter
 
 import numpy as np
 
@@ -24,11 +25,17 @@ class Candidates:
     def __init__(self, problem: Problem, units: Sequence[Unit]) -> None:
         self._problem = problem
         self._units = units
+        self.processors = len(problem.processors)
         self.layouts: list[Layout] = [whole(place) for place in range(len(problem.processors))]
         self._index = {layout: place for place, layout in enumerate(self.layouts)}
+        self._sides: list[tuple[int, ...]] = [(place,) for place in range(self.processors)]
         self._shapes: dict[tuple[int, int], Shape] = {}
-        self._fetches: dict[tuple[int, int, int, int], tuple[tuple[Fetch, ...], ...]] = {}
+        self._fetches: dict[tuple[int, int, int, int], tuple[Fetch, ...]] = {}
         self.of_unit = self._promising()
+        self._fastest = [
+            min((max(self.shape(step, layout)[1]) for layout in layouts), default=0.0)
+            for step, layouts in enumerate(self.of_unit)
+        ]
         self.tail_us = self._tails()
         self.left_us = self._left()
         self.speed, self.team_us = self._team()
@@ -38,7 +45,7 @@ class Candidates:
         whole_us = np.array([unit.whole_us for unit in self._units])
         layouts = [np.flatnonzero(np.isfinite(row)).tolist() for row in whole_us]
         best = whole_us.min(axis=1)
-        offers: list[list[tuple[float, Layout]]] = [[] for _ in self._units]
+        offers: list[list[tuple[float, Dimension, tuple[int, int], int]]] = [[] for _ in self._units]
         dispatch = self._problem.costs.dispatch_us
         for dimension in Dimension:
             rows = [row for row, unit in enumerate(self._units) if dimension in unit.parts_us]
@@ -52,25 +59,31 @@ class Candidates:
                 both = np.where(np.isnan(both), np.inf, both)
                 place = both.argmin(axis=1)
                 cost = both[np.arange(len(rows)), place]
-                for row, column, value in zip(rows, place.tolist(), cost.tolist(), strict=True):
-                    if value < best[row]:
-                        offers[row].append((value, split(dimension, (one, other), FRACTIONS[column])))
+                better = np.flatnonzero(cost < best[rows])
+                for item, value, column in zip(
+                    better.tolist(), cost[better].tolist(), place[better].tolist(), strict=True
+                ):
+                    offers[rows[item]].append((value, dimension, (one, other), column))
         for row, offer in enumerate(offers):
-            offer.sort(key=lambda item: item[0])
-            layouts[row] += [self._number(layout) for _, layout in offer[:_MAX_SPLITS]]
+            offer.sort(key=itemgetter(0))
+            layouts[row] += [
+                self._number(split(dimension, pair, FRACTIONS[column]))
+                for _, dimension, pair, column in offer[:_MAX_SPLITS]
+            ]
         return layouts
 
     def _number(self, layout: Layout) -> int:
         if layout not in self._index:
             self._index[layout] = len(self.layouts)
             self.layouts.append(layout)
+            self._sides.append(tuple(processor for processor, _, _ in layout.sides))
         return self._index[layout]
 
     def _left(self) -> list[float]:
         """For each unit the least work of all that follow it."""
         work = [
-            min((sum(self._times(unit, layout)) for layout in layouts), default=0.0)
-            for unit, layouts in zip(self._units, self.of_unit, strict=True)
+            min((sum(self.shape(step, layout)[1]) for layout in layouts), default=0.0)
+            for step, layouts in enumerate(self.of_unit)
         ]
         return [*np.cumsum(work[::-1])[::-1][1:].tolist(), 0.0]
 
@@ -89,28 +102,31 @@ class Candidates:
             isnan(time) for time in self.shape(step, layout)[1]
         )
 
+    def sides(self, layout: int) -> tuple[int, ...]:
+        """Return the processors of a layout."""
+        return self._sides[layout]
+
     def shape(self, step: int, layout: int) -> Shape:
         """Return processors, part times and dispatch costs of a unit in a layout."""
         key = (step, layout)
         found = self._shapes.get(key)
         if found is None:
-            sides = tuple(processor for processor, _, _ in self.layouts[layout].sides)
+            sides = self._sides[layout]
             dispatch = tuple(self._problem.costs.dispatch_us[processor] for processor in sides)
             found = self._shapes[key] = (sides, self._times(self._units[step], layout), dispatch)
         return found
 
-    def copies(self, tensor: int, written: int, step: int, wanted: int) -> tuple[tuple[Fetch, ...], ...]:
-        """Return, for each side of a unit in layout `wanted`, the copies it makes of a tensor."""
+    def copies(self, tensor: int, written: int, step: int, wanted: int) -> tuple[Fetch, ...]:
+        """Return, for each side of a unit in layout `wanted`, what it copies of a tensor."""
         # On one processor every unit reads the whole tensor.
-        unit = self._units[step]
-        key = (tensor, written, wanted, -1 if wanted < len(self._problem.processors) else step)
+        key = (tensor, written, wanted, -1 if wanted < self.processors else step)
         found = self._fetches.get(key)
         if found is None:
-            found = self._fetch(tensor, written, wanted, unit.halo, mixes=unit.mixes)
-            self._fetches[key] = found
+            unit = self._units[step]
+            found = self._fetches[key] = self._fetch(tensor, written, wanted, unit.halo, mixes=unit.mixes)
         return found
 
-    def edges(self, tensor: int, written: int, wanted: int) -> tuple[tuple[Fetch, ...], ...]:
+    def edges(self, tensor: int, written: int, wanted: int) -> tuple[Fetch, ...]:
         """Return the copies of a few rows beyond a part's own."""
         key = (tensor, written, wanted, -2)
         found = self._fetches.get(key)
@@ -120,33 +136,27 @@ class Candidates:
 
     def _fetch(
         self, tensor: int, written: int, wanted: int, halo: float, *, mixes: bool
-    ) -> tuple[tuple[Fetch, ...], ...]:
+    ) -> tuple[Fetch, ...]:
         size = self._problem.tensors[tensor].size_bytes
-        transfer = self._problem.costs.transfer
-        return fetches(self.layouts[written], self.layouts[wanted], size, halo, transfer, mixes=mixes)
+        return fetches(
+            self.layouts[written], self.layouts[wanted], size, halo, self._problem.costs, mixes=mixes
+        )
 
     def begin_us(self, step: int) -> float:
         """Return the least time from a unit's start to the end of everything."""
-        unit = self._units[step]
-        fastest = min((max(self._times(unit, layout)) for layout in self.of_unit[step]), default=0.0)
-        return fastest + max((self.tail_us[tensor] for tensor in unit.writes), default=0.0)
+        after = [self.tail_us[tensor] for tensor in self._units[step].writes]
+        return self._fastest[step] + max(after, default=0.0)
 
     def _tails(self) -> dict[int, float]:
         """For each tensor the least time from its being written to the end of everything that follows."""
-        fastest = [
-            min((max(self._times(unit, layout)) for layout in layouts), default=0.0)
-            for unit, layouts in zip(self._units, self.of_unit, strict=True)
-        ]
-        begin: dict[int, float] = {}
-        writer = {tensor: step for step, unit in enumerate(self._units) for tensor in unit.writes}
-        tail_of_tensor: dict[int, float] = dict.fromkeys(writer, 0.0)
+        tails = dict.fromkeys([tensor for unit in self._units for tensor in unit.writes], 0.0)
         for step in range(len(self._units) - 1, -1, -1):
             unit = self._units[step]
-            after = max((tail_of_tensor[tensor] for tensor in unit.writes), default=0.0)
-            begin[step] = fastest[step] + after
+            after = max([tails[tensor] for tensor in unit.writes], default=0.0)
+            begin = self._fastest[step] + after
             for tensor in unit.reads:
-                tail_of_tensor[tensor] = max(tail_of_tensor[tensor], begin[step])
-        return tail_of_tensor
+                tails[tensor] = max(tails[tensor], begin)
+        return tails
 
     def _times(self, unit: Unit, layout: int) -> tuple[float, ...]:
         shape = self.layouts[layout]

@@ -12,7 +12,6 @@ import numpy as np
 
 from app.planning.problem import Problem
 from app.planning.timeline import Timeline, longest_path
-from predictors.cost import input_bytes, output_bytes, weight_bytes
 
 _ROUNDS = 2
 _MOST = 4.0
@@ -50,7 +49,7 @@ def contended(problem: Problem, timeline: Timeline) -> Timeline:
     if not any(any(row) for row in coefficients):
         return timeline
     works = timeline.draft.works
-    moved = [sum(_moved_bytes(problem, index) for index in work.kernels) for work in works]
+    moved = [float(problem.structure.moved_bytes[list(work.kernels)].sum()) for work in works]
     shares = [1.0 if work.split is None else work.split.length for work in works]
     alone = [sum(kernels) for kernels in timeline.kernels_us]
     start, end, factors = list(timeline.start_us), list(timeline.end_us), [1.0] * len(works)
@@ -76,8 +75,3 @@ def contended(problem: Problem, timeline: Timeline) -> Timeline:
         for row, factor in zip(timeline.kernels_us, factors, strict=True)
     )
     return replace(timeline, kernels_us=kernels, start_us=tuple(start), end_us=tuple(end))
-
-
-def _moved_bytes(problem: Problem, kernel: int) -> float:
-    operator = problem.kernels[kernel].operator
-    return float(input_bytes(operator) + weight_bytes(operator) + output_bytes(operator))

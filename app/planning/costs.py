@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.planning.splitting import FRACTIONS, Dimension, is_splittable, sliced
+from app.planning.splitting import FRACTIONS, Dimension
+from app.planning.structure import PREDICTED, Structure
 from predictors.forecast import Rung
 from predictors.graph import Operator
 
@@ -42,8 +43,16 @@ class Spread:
     noise: float
 
 
-_PREDICTED = (0, 2, 4, 6, 8)
-"""Places in `FRACTIONS` that are predicted."""
+_BETWEEN = np.array(
+    [
+        np.interp(range(len(FRACTIONS)), [*PREDICTED, len(FRACTIONS) - 1], point)
+        for point in np.eye(len(PREDICTED) + 1)
+    ]
+)
+"""Weights of the predicted fractions, and of the whole, in all fractions."""
+
+_GATHERED_BYTES = (1 << 16, 1 << 22)
+"""Sizes at which gathering is predicted; it is a line between and beyond."""
 
 _FRIENDLY = {"cpu": ("int8", "uint8"), "": ("float16",)}
 
@@ -102,15 +111,12 @@ class CostTable:
     only made when a strategy asks for them.
     """
 
-    def __init__(
-        self, source: CostSource, operators: Sequence[Operator], processors: "Sequence[Processor]"
-    ) -> None:
+    def __init__(self, source: CostSource, structure: Structure, processors: "Sequence[Processor]") -> None:
         self.source = source
         self._processors = processors
-        self._distinct = list({operator.canonical: operator for operator in operators}.values())
-        index = {operator.canonical: place for place, operator in enumerate(self._distinct)}
-        self._row = np.array([index[operator.canonical] for operator in operators], dtype=np.intp)
-        self._row_of: list[int] = self._row.tolist()
+        self._structure = structure
+        self._distinct = structure.operators
+        self._row, self._row_of = structure.row, structure.row_of
         self._supported = np.array(
             [[processor.supports(operator) for processor in processors] for operator in self._distinct]
         ).reshape(len(self._distinct), len(processors))
@@ -125,6 +131,28 @@ class CostTable:
             [Transfer(0.0, 0.0) if one == other else source.transfer(one, other) for other in names]
             for one in names
         ]
+
+    @cached_property
+    def gather(self) -> list[Transfer]:
+        """Cost of moving rows of its own into a joined tensor, by processor: a line through two `Concat`s.
+
+        No more than copies from other processors cost, which move bytes in the same way.
+        """
+        small, large = _GATHERED_BYTES
+        operators = [_joining(size) for size in _GATHERED_BYTES]
+        lines = []
+        for place, processor in enumerate(self._processors):
+            low, high = self.source.latencies_us(processor.name, operators, Rung.RUNTIME).tolist()
+            rate = max(high - low, 0.0) / (large - small)
+            start = max(low - rate * small, 0.0)
+            others = [row[place] for source, row in enumerate(self.transfer) if source != place]
+            lines.append(
+                Transfer(
+                    min([start, *(other.latency_us for other in others)]),
+                    min([rate, *(other.us_per_byte for other in others)]),
+                )
+            )
+        return lines
 
     @cached_property
     def full(self) -> Floats:
@@ -143,6 +171,12 @@ class CostTable:
         return self._whole(Rung.CALM)
 
     @cached_property
+    def rows_offline(self) -> list[list[float]]:
+        """Return `full_offline` as lists."""
+        rows: list[list[float]] = self.full_offline.tolist()
+        return rows
+
+    @cached_property
     def splits(self) -> dict[Dimension, Floats]:
         """Runtime latency of parts of kernels, shape (K, P, F) over `FRACTIONS`, NaN where not splittable.
 
@@ -153,13 +187,7 @@ class CostTable:
 
     @cached_property
     def _distinct_splits(self) -> dict[Dimension, Floats]:
-        wanted = [
-            (row, dimension)
-            for dimension in Dimension
-            for row, operator in enumerate(self._distinct)
-            if is_splittable(operator, dimension)
-        ]
-        return self._parts(Rung.RUNTIME, self.full, wanted)
+        return self._parts(Rung.RUNTIME, self.full, self._structure.splittable)
 
     def predict_offline(self, parts: Collection[tuple[int, Dimension]]) -> None:
         """Predict offline latencies of parts of some kernels, before `part_us` asks for them."""
@@ -175,7 +203,7 @@ class CostTable:
     ) -> float:
         """Return the latency of a part of a kernel, interpolated between the predicted fractions."""
         if share >= 1.0:
-            return float((self.full_offline if offline else self.full)[kernel, processor])
+            return (self.rows_offline if offline else self.rows)[kernel][processor]
         place = self._row_of[kernel]
         if offline:
             row = self._offline_parts[place, dimension][processor]
@@ -238,10 +266,7 @@ class CostTable:
             if cheap[row]:
                 tables[dimension][row] = whole[row][:, None] * np.asarray(FRACTIONS)
         wanted = [(row, dimension) for row, dimension in wanted if not cheap[row]]
-        parts = [
-            [sliced(self._distinct[row], dimension, FRACTIONS[place]) for place in _PREDICTED]
-            for row, dimension in wanted
-        ]
+        parts = [self._structure.parts(row, dimension) for row, dimension in wanted]
         for column, processor in enumerate(self._processors):
             keep = [item for item, (row, _) in enumerate(wanted) if self._supported[row, column]]
             if not keep:
@@ -249,11 +274,16 @@ class CostTable:
             operators = [part for item in keep for part in parts[item]]
             latency = self.source.latencies_us(processor.name, operators, rung)
             points = np.maximum(np.asarray(latency, dtype=np.float64).reshape(len(keep), -1), 0.0)
-            rows = [wanted[item][0] for item in keep]
+            rows = np.array([wanted[item][0] for item in keep])
             points = np.concatenate([points, whole[rows, column][:, None]], axis=1)
-            for item, values in zip(keep, points, strict=True):
-                row, dimension = wanted[item]
-                tables[dimension][row, column] = np.interp(
-                    range(len(FRACTIONS)), [*_PREDICTED, len(FRACTIONS) - 1], values
-                )
+            filled = points @ _BETWEEN
+            for dimension in Dimension:
+                mine = np.array([wanted[item][1] is dimension for item in keep])
+                tables[dimension][rows[mine], column] = filled[mine]
         return tables
+
+
+def _joining(size_bytes: int) -> Operator:
+    """Return the operator that joins two halves of a tensor by height."""
+    half = (1, 64, size_bytes // 2048, 4)
+    return Operator("Concat", (half, half), ((1, 64, 2 * half[2], 4),), "float32", {"axis": 2})

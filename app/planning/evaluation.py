@@ -1,5 +1,7 @@
 """The timeline that a draft is judged by."""
 
+from dataclasses import replace
+
 from app.planning.contention import contended
 from app.planning.plan import Draft
 from app.planning.problem import Problem
@@ -7,8 +9,9 @@ from app.planning.timeline import Timeline, simulate
 
 
 def laid_out(problem: Problem, draft: Draft) -> Timeline:
-    """Return a draft's timeline with contention, worked out once a problem."""
-    known = problem.timelines.get(id(draft))
-    if known is None or known.draft is not draft:
-        known = problem.timelines[id(draft)] = contended(problem, simulate(problem, draft))
-    return known
+    """Return a draft's timeline with contention, worked out once for all drafts with the same works."""
+    key = (draft.works, draft.scale)
+    known = problem.timelines.get(key)
+    if known is None:
+        known = problem.timelines[key] = contended(problem, simulate(problem, draft))
+    return known if known.draft is draft else replace(known, draft=draft)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.planning.problem import Problem
-from app.planning.timeline import Timeline
+from app.planning.timeline import Timeline, sampled_ends_us
 
 SLOWDOWNS = (1.25, 1.5, 2.0, 3.0, 5.0)
 _RIVALS = 6
@@ -21,10 +21,11 @@ def flips(problem: Problem, best: Timeline, rivals: Sequence[Timeline]) -> dict[
 
     A plan takes the lead where it is faster by more than 1 %.
     """
-    if not rivals:
+    distinct = {rival.draft.works: rival for rival in rivals if rival.draft.works != best.draft.works}
+    if not distinct:
         return {}
     leader = _latencies_us(problem, best)
-    others = np.min([_latencies_us(problem, rival) for rival in rivals[:_RIVALS]], axis=0)
+    others = np.min([_latencies_us(problem, rival) for rival in list(distinct.values())[:_RIVALS]], axis=0)
     lost = others < leader * 0.99
     found = {}
     for place, processor in enumerate(problem.processors):
@@ -39,10 +40,10 @@ def _latencies_us(problem: Problem, timeline: Timeline) -> np.ndarray:
     count = len(problem.processors)
     factors = np.ones((count, count, len(SLOWDOWNS)))
     factors[np.arange(count), np.arange(count)] = SLOWDOWNS
-    # factors[of whose work, under whose slowdown, which slowdown]
-    ends = np.zeros((len(timeline.draft.works), count, len(SLOWDOWNS)))
-    for place, work in enumerate(timeline.draft.works):
-        begin = ends[list(timeline.waits[place])].max(axis=0) if timeline.waits[place] else 0.0
-        duration = timeline.fixed_us[place] + sum(timeline.kernels_us[place]) * factors[work.processor]
-        ends[place] = np.maximum(begin, timeline.release_us[place]) + duration
-    return np.asarray(ends.max(axis=0, initial=0.0))
+    # factors[of whose work, under whose slowdown and which]
+    processor = [work.processor for work in timeline.draft.works]
+    compute = np.array([sum(kernels) for kernels in timeline.kernels_us])
+    durations = compute[:, None] * factors.reshape(count, -1)[processor]
+    durations += np.asarray(timeline.fixed_us)[:, None]
+    sampled_ends_us(timeline.waits, timeline.release_us, durations)
+    return np.asarray(durations.max(axis=0, initial=0.0).reshape(count, -1))

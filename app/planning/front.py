@@ -1,8 +1,9 @@
 """States of the beam search, and the front on which the best of them are kept."""
 
-from bisect import insort
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import le
+from operator import itemgetter, le
+from typing import NamedTuple
 
 Held = tuple[int, tuple[int, ...], tuple[float, ...], int]
 """A live tensor: its layout, the works that wrote its parts, when they end, and a mask of full copies."""
@@ -14,74 +15,81 @@ there, once a later unit makes it compute rows beyond its own. None once someone
 
 @dataclass(slots=True)
 class State:
-    """One partial plan; `trail` leads back to the choices that made it.
-
-    It cannot end before `bound`; `rank` is an estimate of when it will, which orders states.
-    """
+    """One partial plan; `trail` leads back to the choices that made it."""
 
     free: tuple[float, ...]
     open: tuple[Open | None, ...]
     held: tuple[Held, ...]
     end: float
-    bound: float
-    rank: float
     trail: "tuple[State, int, tuple[int, ...]] | None"
 
 
-class Front:
-    """The states after one more unit, by what they agree in; only the best are kept."""
+class Ran(NamedTuple):
+    """How a unit ran: its layout, works and their ends.
 
-    def __init__(self, width: int, incumbent_us: float) -> None:
-        self._width = width
-        self._limit = incumbent_us
-        self._ranks: list[float] = []
-        self._found: dict[object, list[State]] = {}
-        self.truncated = False
+    `begins` are the starts of the works, `fresh` tells new ones from open ones that go on; `waited` are
+    works that it read from, `marks` the positions of the tensors that are now copied. `defers` tells that
+    the works may have to fetch rows later, `deferred` that open ones still have to.
+    """
 
-    def admits(self, bound: float, rank: float) -> bool:
-        """Tell whether a state of that bound and rank can still be among the best."""
-        if bound >= self._limit:
-            return False
-        if len(self._ranks) >= self._width and rank > self._ranks[self._width - 1]:
-            self.truncated = True
-            return False
-        return True
+    layout: int
+    numbers: tuple[int, ...]
+    ends: tuple[float, ...]
+    begins: tuple[float, ...]
+    fresh: bool
+    waited: Sequence[int] = ()
+    marks: Sequence[int] = ()
+    defers: bool = False
+    deferred: bool = False
 
-    def add(self, child: State | None) -> None:
-        """Keep a state unless one that agrees in all but times is nowhere later; drop those it beats."""
-        if child is None or child.bound >= self._limit:
-            return
-        numbers = {work[0] for work in child.open if work is not None}
-        key = (
-            tuple([(layout, mask, works[0] in numbers) for layout, works, _, mask in child.held]),
-            tuple([None if work is None else work[2] for work in child.open]),
-        )
-        rivals = self._found.get(key)
-        if rivals:
-            mine = _times(child)
-            kept = []
-            for rival in rivals:
-                theirs = _times(rival)
-                if all(map(le, theirs, mine)):
-                    return
-                if not all(map(le, mine, theirs)):
-                    kept.append(rival)
-            rivals[:] = [*kept, child]
+
+Offer = tuple[float, State, Ran]
+"""A state that could be reached: an estimate of when it would end, from which state, and how."""
+
+
+def kept(offers: list[Offer], width: int, build: Callable[[State, Ran], State]) -> tuple[list[State], bool]:
+    """Return the most promising states, built, in order, and whether any but dominated ones were dropped.
+
+    States that agree in all but times are compared, and one that is nowhere earlier than another is dropped.
+    """
+    offers.sort(key=itemgetter(0))
+    states: dict[int, State] = {}
+    groups: dict[object, list[tuple[tuple[float, ...], int]]] = {}
+    for place, (_, state, ran) in enumerate(offers):
+        if len(states) >= width:
+            return list(states.values()), True
+        child = build(state, ran)
+        mine = _times(child)
+        rivals = groups.setdefault(_agreement(child), [])
+        beaten = []
+        for rival in rivals:
+            if all(map(le, rival[0], mine)):
+                break
+            if all(map(le, mine, rival[0])):
+                beaten.append(rival)
         else:
-            self._found[key] = [child]
-        insort(self._ranks, child.rank)
+            for rival in beaten:
+                rivals.remove(rival)
+                del states[rival[1]]
+            rivals.append((mine, place))
+            states[place] = child
+    return list(states.values()), False
 
-    def best(self) -> list[State]:
-        """Return the most promising states, in order."""
-        states = [state for group in self._found.values() for state in group]
-        states.sort(key=lambda state: (state.rank, state.end, sum(state.free)))
-        if len(states) > self._width:
-            self.truncated = True
-        return states[: self._width]
+
+def _agreement(state: State) -> object:
+    numbers = {work[0] for work in state.open if work is not None}
+    return (
+        tuple([(layout, mask, works[0] in numbers) for layout, works, _, mask in state.held]),
+        tuple([None if work is None else work[2] for work in state.open]),
+    )
 
 
 def _times(state: State) -> tuple[float, ...]:
-    ends = [value for entry in state.held for value in entry[2]]
-    # An open work that started later takes in more without waiting.
-    starts = [-work[1] for work in state.open if work is not None]
-    return (*state.free, *ends, *starts, state.end)
+    times = [*state.free, state.end]
+    for entry in state.held:
+        times += entry[2]
+    for work in state.open:
+        if work is not None:
+            # An open work that started later takes in more without waiting.
+            times += (-work[1], work[3], work[4])
+    return tuple(times)

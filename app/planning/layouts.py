@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.planning.costs import Transfer
+from app.planning.costs import CostTable
 from app.planning.splitting import Dimension
 
 
@@ -12,11 +12,6 @@ class Layout:
 
     dimension: Dimension | None
     sides: tuple[tuple[int, float, float], ...]
-
-    @property
-    def ratio(self) -> float:
-        """Share of the first side."""
-        return self.sides[0][2]
 
 
 def whole(processor: int) -> Layout:
@@ -29,20 +24,19 @@ def split(dimension: Dimension, pair: tuple[int, int], ratio: float) -> Layout:
     return Layout(dimension, ((pair[0], 0.0, ratio), (pair[1], ratio, 1.0)))
 
 
-Fetch = tuple[int, float]
-"""One copy of a part: the side (0 or 1) that it comes from, and its cost in microseconds."""
+Fetch = tuple[float, tuple[int, ...]]
+"""What one side of a reader pays for copies, in microseconds, and the sides of the tensor they come from."""
 
 
 def fetches(
-    written: Layout,
-    wanted: Layout,
-    size_bytes: float,
-    halo: float,
-    transfer: list[list[Transfer]],
-    *,
-    mixes: bool,
-) -> tuple[tuple[Fetch, ...], ...]:
-    """Return, for each side of a reader in layout `wanted`, the copies it makes of a tensor."""
+    written: Layout, wanted: Layout, size_bytes: float, halo: float, costs: CostTable, *, mixes: bool
+) -> tuple[Fetch, ...]:
+    """Return, for each side of a reader in layout `wanted`, what it copies of a tensor."""
+    if written.dimension is wanted.dimension is None:
+        source, target = written.sides[0][0], wanted.sides[0][0]
+        if source == target:
+            return ((0.0, ()),)
+        return ((costs.transfer[source][target].cost_us(size_bytes), (0,)),)
     found = []
     for processor, low, high in wanted.sides:
         whole_input = wanted.dimension is None or (wanted.dimension is Dimension.CHANNELS and mixes)
@@ -52,15 +46,20 @@ def fetches(
             need = (max(0.0, low - halo / 2), min(1.0, high + halo / 2))
         else:
             need = (low, high)
-        copies = []
+        cost, own, sources = 0.0, 0.0, []
         for side, (source, begin, end) in enumerate(written.sides):
-            if source == processor:
-                continue
             if written.dimension is None or written.dimension is wanted.dimension or whole_input:
                 share = max(0.0, min(end, need[1]) - max(begin, need[0]))
             else:
                 share = (end - begin) * (need[1] - need[0])
-            if share > 0:
-                copies.append((side, transfer[source][processor].cost_us(size_bytes * share)))
-        found.append(tuple(copies))
+            if share <= 0:
+                continue
+            if source == processor:
+                own = size_bytes * share if written.dimension is Dimension.HEIGHT else 0.0
+            else:
+                sources.append(side)
+                cost += costs.transfer[source][processor].cost_us(size_bytes * share)
+        # Rows of its own only move where others join them (see the timeline).
+        joined = costs.gather[processor].cost_us(own) if sources and own else 0.0
+        found.append((cost + joined, tuple(sources)))
     return tuple(found)

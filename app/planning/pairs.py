@@ -56,20 +56,6 @@ def part_times(problem: Problem, dimension: Dimension, processor: int, fractions
         return np.asarray(table[:, right - 1] * (1 - weight) + table[:, right] * weight)
 
 
-def input_bytes(problem: Problem) -> Floats:
-    """Bytes that each kernel reads of what other kernels wrote, shape (K,)."""
-    return np.array(
-        [
-            sum(
-                problem.tensors[tensor].size_bytes
-                for tensor in kernel.reads
-                if problem.tensors[tensor].writer >= 0
-            )
-            for kernel in problem.kernels
-        ]
-    )
-
-
 def split_times(
     problem: Problem, dimension: Dimension, pair: tuple[int, int], ratios: Sequence[float], shared: float
 ) -> Floats:
@@ -79,7 +65,7 @@ def split_times(
     """
     one, other = pair
     rest = [1.0 - ratio for ratio in ratios]
-    sizes = input_bytes(problem)[:, None] * shared
+    sizes = problem.structure.read_bytes[:, None] * shared
     first = part_times(problem, dimension, one, ratios)
     second = part_times(problem, dimension, other, rest)
     forth, back = problem.costs.transfer[one][other], problem.costs.transfer[other][one]

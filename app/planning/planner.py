@@ -1,11 +1,11 @@
 """Plan: let strategies propose, simulate what they propose, rank it."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from app.planning import usage
@@ -17,7 +17,7 @@ from app.planning.evaluation import laid_out
 from app.planning.fallback import fallback_of
 from app.planning.flips import flips
 from app.planning.periods import Jobs, unrolled
-from app.planning.plan import Distribution, Draft, Plan, Stage
+from app.planning.plan import Distribution, Draft, Fallback, Plan, Stage, Usage
 from app.planning.problem import ModelRequest, Problem, Processor
 from app.planning.strategy import Granularity, ImpossibleError, Strategy, all_strategies, proposals
 from app.planning.timeline import Timeline, offline_latency_us
@@ -74,6 +74,17 @@ class _Scored:
     latency_us: Distribution
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What an answer says of a plan's works, whatever strategy proposed them."""
+
+    offline_latency_us: float
+    fallback: Fallback
+    peak_memory_bytes: float
+    processors: Mapping[str, Usage]
+    stages: tuple[Stage, ...]
+
+
 def plan(request: PlanningRequest) -> PlanningResult:
     """Return the plans of all asked strategies, best first; raise `ValueError` on a request without sense."""
     wanted, impossible = _wanted(request)
@@ -127,6 +138,8 @@ class _Scoring:
         self._jobs = jobs
         self._sampler = Sampler.of(problem)
         self._bounds: dict[bool, float] = {}
+        self._known: dict[tuple[float, ...], _Scored] = {}
+        self._facts: dict[int, _Facts] = {}
 
     def choose(self, strategy: Strategy, drafts: Sequence[Draft]) -> list[_Scored]:
         """Return the best draft by the objective (or every draft) among those that keep the caps.
@@ -156,28 +169,43 @@ class _Scoring:
 
     def answer(self, item: _Scored, effort: Effort) -> Plan:
         """Say of a plan all that the answer says, but what compares it with others."""
-        problem, timeline, draft = self.problem, item.timeline, item.timeline.draft
+        timeline, draft = item.timeline, item.timeline.draft
         strategy = item.strategy
         bound = self._bound_us(splits=strategy.granularity is Granularity.INTRA_OPERATOR)
+        facts = self._facts_of(item)
         return Plan(
-            plan_id=_plan_id(problem, strategy, draft),
+            plan_id=_plan_id(self.problem, strategy, draft),
             strategy=strategy.name,
             granularity=strategy.granularity.value,
             latency_us=item.latency_us,
-            offline_latency_us=offline_latency_us(problem, timeline),
+            offline_latency_us=facts.offline_latency_us,
             deadline_met=self._deadlines(timeline, item.ends_us),
             speedup_over_best_single=None,
-            fallback=fallback_of(problem, timeline),
+            fallback=facts.fallback,
             transfer_us=timeline.transfer_us,
-            peak_memory_bytes=usage.peak_memory_bytes(problem, timeline),
-            processors=usage.shares(problem, timeline),
+            peak_memory_bytes=facts.peak_memory_bytes,
+            processors=facts.processors,
             bound_us=min(bound, timeline.latency_us) if draft.scale else bound,
             requires_retraining=draft.requires_retraining,
-            stages=_stages(problem, timeline, self._jobs),
+            stages=facts.stages,
             mappings=tuple(model.kernels.mapping for model in self._request.models),
             stopped_early=effort.stopped_early,
             note="; ".join(filter(None, (draft.note, self._jobs.note))),
         )
+
+    def _facts_of(self, item: _Scored) -> _Facts:
+        """Return what is said of a plan's works, once for all plans with the same ones."""
+        found = self._facts.get(id(item.ends_us))
+        if found is None:
+            problem, timeline = self.problem, item.timeline
+            found = self._facts[id(item.ends_us)] = _Facts(
+                offline_latency_us(problem, timeline),
+                fallback_of(problem, timeline),
+                usage.peak_memory_bytes(problem, timeline),
+                usage.shares(problem, timeline),
+                _stages(problem, timeline, self._jobs),
+            )
+        return found
 
     def _bound_us(self, *, splits: bool) -> float:
         if splits not in self._bounds:
@@ -185,9 +213,14 @@ class _Scoring:
         return self._bounds[splits]
 
     def _sampled(self, strategy: Strategy, timeline: Timeline) -> _Scored:
-        ends = self._sampler.ends_us(timeline)
-        samples = ends.max(axis=0)
-        return _Scored(strategy, timeline, ends, samples, summary(samples, timeline.latency_us))
+        """Sample a timeline, once for all strategies that propose the same works."""
+        known = self._known.get(timeline.end_us)
+        if known is None or known.timeline.draft.works != timeline.draft.works:
+            ends = self._sampler.ends_us(timeline)
+            samples = ends.max(axis=0)
+            known = _Scored(strategy, timeline, ends, samples, summary(samples, timeline.latency_us))
+            self._known[timeline.end_us] = known
+        return replace(known, strategy=strategy, timeline=timeline)
 
     def _allows(self, timeline: Timeline) -> bool:
         """Tell whether a plan keeps the request's caps."""
@@ -304,9 +337,9 @@ def _plan_id(problem: Problem, strategy: Strategy, draft: Draft) -> str:
         strategy.name,
         [model.kernels.graph.digest for model in problem.models],
         [
-            [list(work.kernels), problem.processors[work.processor].name, list(work.after)]
+            [work.kernels, problem.processors[work.processor].name, work.after]
             + ([work.split.dimension, work.split.low, work.split.high] if work.split else [])
             for work in draft.works
         ],
     ]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:24]

@@ -7,14 +7,14 @@ so that where the graph narrows to one tensor this is dynamic programming; elsew
 states are kept. A state that cannot end before the best known plan is dropped too.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
+from operator import add, mul
 from typing import NamedTuple
 
-from app.planning.blocks import blocks
 from app.planning.candidates import Candidates
 from app.planning.effort import Effort
-from app.planning.front import Front, Held, Open, State
+from app.planning.front import Held, Offer, Open, Ran, State, kept
 from app.planning.plan import Draft, Split, Work
 from app.planning.problem import Problem
 from app.planning.splitting import Dimension
@@ -25,41 +25,40 @@ _FORK_WIDTH = 3
 """States kept inside forks, where many placements look alike, per state kept where the graph is narrow."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """One unit in its turn, among the tensors that are live before it.
 
-    `reads` are (position among live tensors, tensor), `kept` the positions that stay live; tails are the
-    least times from a tensor's being there to the end. `forked` tells that other branches are under way, and
-    `until_join` estimates what is then left: the team's time for them, and all that follows the join;
-    `layouts` are tried.
+    `reads` are (position among live tensors, tensor), `kept` the positions of those that stay live and
+    `kept_tensors` which they are; tails are the least times from a tensor's being there to the end.
+    `layouts` are tried. `forked` tells that other branches are under way, and `until_join` estimates what
+    is then left: the team's time for them, and all that follows the join.
     """
 
     number: int
     unit: Unit
     reads: tuple[tuple[int, int], ...]
     kept: tuple[int, ...]
+    kept_tensors: tuple[int, ...]
     kept_tails: tuple[float, ...]
     tail: float
     layouts: list[int]
     forked: bool
     until_join: float
+    release_us: float
 
 
-class _Ran(NamedTuple):
-    """How a unit ran: its layout, works and their ends.
+class _Outlook(NamedTuple):
+    """What all that is offered from one state has in common.
 
-    `begins` are the starts of the works, `fresh` tells new ones from open ones that go on; `waited` are
-    works that it read from, `marks` the tensors that are now copied.
+    No state ends before `floor`; `load` is all work done and to do; inside forks `share` is the team's time
+    until the join, and `waiting` what copying the live tensors to each processor would cost.
     """
 
-    layout: int
-    numbers: tuple[int, ...]
-    ends: tuple[float, ...]
-    begins: tuple[float, ...]
-    fresh: bool
-    waited: Sequence[int]
-    marks: Sequence[int]
+    floor: float
+    load: float
+    share: float
+    waiting: list[float] | None
 
 
 class BeamSearch:
@@ -68,6 +67,10 @@ class BeamSearch:
     def __init__(self, problem: Problem, effort: Effort, *, splits: bool, incumbent_us: float) -> None:
         self._problem = problem
         self._effort = effort
+        self._count = len(problem.processors)
+        self._places = range(self._count)
+        self._dispatch = problem.costs.dispatch_us
+        self._onwards: dict[tuple[int, int, int], list[float]] = {}
         self._incumbent = incumbent_us
         self._units = units(problem, _unit_limit(effort), splits=splits)
         self._sharing = [
@@ -85,15 +88,16 @@ class BeamSearch:
         `width` is the number of states kept a unit; 0 takes what the effort pays for.
         """
         width = width or self._width()
-        zero = (0.0,) * len(self._problem.processors)
-        nothing: tuple[Open | None, ...] = (None,) * len(zero)
-        beam = [State(zero, nothing, (), 0.0, 0.0, 0.0, None)]
+        zero = (0.0,) * self._count
+        nothing: tuple[Open | None, ...] = (None,) * self._count
+        beam = [State(zero, nothing, (), 0.0, None)]
         for step in self._steps:
-            front = Front(width * _FORK_WIDTH if step.forked else width, self._incumbent)
+            offers: list[Offer] = []
             for state in beam:
-                self._expand(step, state, front)
-            beam = front.best()
-            self.exact = self.exact and not front.truncated
+                self._expand(step, state, offers)
+            wanted = width * _FORK_WIDTH if step.forked else width
+            beam, truncated = kept(offers, wanted, partial(self._child, step))
+            self.exact = self.exact and not truncated
             if not self._effort.spend(0):
                 width = 1
         return [self._draft(state) for state in beam[:keep]]
@@ -104,7 +108,7 @@ class BeamSearch:
         readers = {tensor: number for number, unit in enumerate(self._units) for tensor in unit.reads}
         branching = {
             index
-            for block in blocks(self._problem)
+            for block in self._problem.blocks
             if len(block.branches) > 1
             for branch in block.branches
             for index in branch
@@ -112,23 +116,29 @@ class BeamSearch:
         steps: list[Step] = []
         live: list[int] = []
         for number, unit in enumerate(self._units):
-            kept = tuple(position for position, tensor in enumerate(live) if readers[tensor] > number)
+            staying = tuple(position for position, tensor in enumerate(live) if readers[tensor] > number)
             reads = tuple((live.index(tensor), tensor) for tensor in unit.reads)
             tail = max((tails[tensor] for tensor in unit.writes), default=0.0)
-            kept_tails = tuple(tails[live[position]] for position in kept)
+            kept_tails = tuple(tails[live[position]] for position in staying)
             forked = unit.kernels[-1] in branching
             layouts = self._candidates.of_unit[number]
             if forked:
                 # Branches side by side leave little to gain by splits: one will do.
                 layouts = layouts[: sum(layout < len(self._sharing) for layout in layouts) + 1]
-            steps.append(Step(number, unit, reads, kept, kept_tails, tail, layouts, forked, 0.0))
-            live = [*(live[position] for position in kept), *unit.writes]
+            kept_tensors = tuple(live[position] for position in staying)
+            ready = self._problem.models[unit.model].release_us
+            steps.append(
+                Step(
+                    number, unit, reads, staying, kept_tensors, kept_tails, tail, layouts, forked, 0.0, ready
+                )
+            )
+            live = [*(live[position] for position in staying), *unit.writes]
         team, until = 0.0, 0.0
         for number in range(len(steps) - 1, -1, -1):
             if not steps[number].forked:
                 team, until = 0.0, self._candidates.begin_us(number)
                 continue
-            steps[number] = replace(steps[number], until_join=team + until)
+            steps[number].until_join = team + until
             team += self._candidates.team_us[number]
         return steps
 
@@ -140,197 +150,222 @@ class BeamSearch:
             choices += layouts * (_FORK_WIDTH if step.forked else 1)
         return max(1, self._effort.steps // max(choices, 1))
 
-    def _expand(self, step: Step, state: State, front: Front) -> None:
-        """Put all that can be done with the next unit from one state on the front."""
-        held = state.held
-        candidates = step.layouts
+    def _expand(self, step: Step, state: State, offers: list[Offer]) -> None:
+        """Offer all that can be done with the next unit from one state."""
+        held, count = state.held, self._count
+        layouts = step.layouts
         for position, _ in step.reads:
             written = held[position][0]
-            split = written >= len(self._sharing) and written not in candidates
-            if split and self._candidates.fits(step.number, written):
-                candidates = [*candidates, written]  # go on with the split of what is read
+            if written >= count and written not in layouts and self._candidates.fits(step.number, written):
+                layouts = [*layouts, written]  # go on with the split of what is read
         floor = state.end
         for position, tail in zip(step.kept, step.kept_tails, strict=True):
             floor = max(floor, max(held[position][2]) + tail)
-        for layout in candidates:
-            place = self._place_whole if layout < len(self._sharing) else self._place_split
-            place(step, state, floor, layout, front)
+        outlook = self._outlook(step, state, floor)
+        for layout in layouts:
+            if layout < count:
+                self._place_whole(step, state, layout, outlook, offers)
+            else:
+                self._place_split(step, state, layout, outlook, offers)
 
-    def _place_whole(self, step: Step, state: State, floor: float, processor: int, front: Front) -> None:
+    def _outlook(self, step: Step, state: State, floor: float) -> _Outlook:
+        """Return what all that is offered from one state has in common."""
+        load = sum(state.free) + self._candidates.left_us[step.number]
+        if not step.forked:
+            return _Outlook(floor, load, 0.0, None)
+        # Other branches have to be done before the join, by whichever processors are left.
+        share = sum(map(mul, self._candidates.speed, state.free), step.until_join)
+        waiting = [0.0] * self._count
+        for position, tensor in zip(step.kept, step.kept_tensors, strict=True):
+            written, _, _, mask = state.held[position]
+            waiting = list(map(add, waiting, self._onward(tensor, written, mask)))
+        return _Outlook(floor, load, share, waiting)
+
+    def _onward(self, tensor: int, written: int, mask: int) -> list[float]:
+        """Return what it costs to copy a tensor to each processor that has no copy yet."""
+        key = (tensor, written, mask)
+        found = self._onwards.get(key)
+        if found is None:
+            copies = self._candidates.copies
+            found = self._onwards[key] = [
+                0.0 if mask >> place & 1 else copies(tensor, written, -1, place)[0][0]
+                for place in self._places
+            ]
+        return found
+
+    def _offer(self, step: Step, state: State, ran: Ran, outlook: _Outlook, offers: list[Offer]) -> None:
+        """Offer a state unless it cannot end before the best known plan."""
+        bound, load, share, waiting = outlook
+        ends, free, speed = ran.ends, state.free, self._candidates.speed
+        for end, place in zip(ends, self._candidates.sides(ran.layout), strict=True):
+            bound = max(bound, end + step.tail)
+            more = end - free[place]
+            load += more
+            share += speed[place] * more
+        if self._independent and load > bound * self._count:
+            # All that is left has to fit behind what processors already do.
+            bound = load / self._count
+        if bound >= self._incumbent:
+            return
+        rank = bound
+        if waiting is not None:
+            # The join takes in what the branches have written, wherever it runs.
+            for tensor in step.unit.writes:
+                waiting = list(map(add, waiting, self._onward(tensor, ran.layout, 0)))
+            rank = max(bound, share) + min(waiting)
+        offers.append((rank, state, ran))
+
+    def _place_whole(
+        self, step: Step, state: State, processor: int, outlook: _Outlook, offers: list[Offer]
+    ) -> None:
         """Run a unit on one processor: in its open work where that is possible, and in a new one."""
-        held = state.held
         bit = 1 << processor
-        copies = 0.0
-        ready = self._problem.models[step.unit.model].release_us
+        time = step.unit.whole_us[processor]
+        ready = step.release_us
         waited: list[int] = []
         marks: list[int] = []
         for position, tensor in step.reads:
-            written, works, ends, mask = held[position]
+            written, works, ends, mask = state.held[position]
             if written == processor or mask & bit:
                 continue
-            for source, cost in self._candidates.copies(tensor, written, step.number, processor)[0]:
-                copies += cost
+            cost, sources = self._candidates.copies(tensor, written, -1, processor)[0]
+            time += cost
+            for source in sources:
                 waited.append(works[source])
                 ready = max(ready, ends[source])
             marks.append(position)
-        time = copies + step.unit.whole_us[processor]
-        dispatch = self._problem.costs.dispatch_us[processor]
+        dispatch = self._dispatch[processor]
         free = state.free[processor]
         work = state.open[processor]
         if work is not None and work[2] == processor and work[0] not in waited:
             # Starting the open work later, for what this unit waits for, can be cheaper than a dispatch.
             late = max(0.0, ready - work[1])
             if late <= dispatch:
-                ran = _Ran(
-                    processor, (work[0],), (free + late + time,), (work[1] + late,), False, waited, marks
-                )
-                front.add(self._offer(step, state, ran, floor, front))
-                if not late and not any(work[0] in held[position][1] for position in step.kept):
+                ends, begins = (free + late + time,), (work[1] + late,)
+                ran = Ran(processor, (work[0],), ends, begins, False, waited, marks)
+                self._offer(step, state, ran, outlook, offers)
+                if not late and not any(work[0] in state.held[position][1] for position in step.kept):
                     return  # a new work only pays where others wait for what the open one has written
         begin = max(free, ready)
-        ran = _Ran(processor, (2 * step.number,), (begin + dispatch + time,), (begin,), True, waited, marks)
-        front.add(self._offer(step, state, ran, floor, front))
+        ran = Ran(processor, (2 * step.number,), (begin + dispatch + time,), (begin,), True, waited, marks)
+        self._offer(step, state, ran, outlook, offers)
 
-    def _place_split(self, step: Step, state: State, floor: float, layout: int, front: Front) -> None:
+    def _place_split(
+        self, step: Step, state: State, layout: int, outlook: _Outlook, offers: list[Offer]
+    ) -> None:
         """Run a unit in two parts, in new works and, where that is possible, in two open ones."""
         sides, times, dispatch = self._candidates.shape(step.number, layout)
-        self._go_on(step, state, floor, layout, front)
-        copies = [0.0, 0.0]
-        ready = [self._problem.models[step.unit.model].release_us] * 2
+        self._go_on(step, state, layout, outlook, offers)
+        (one, other), (first_us, second_us) = sides, times
+        ready_one = ready_other = step.release_us
         waited: list[int] = []
         for position, tensor in step.reads:
             written, works, finish, mask = state.held[position]
-            fetch = self._candidates.copies(tensor, written, step.number, layout)
-            for side, processor in enumerate(sides):
-                if not mask >> processor & 1:
-                    for source, cost in fetch[side]:
-                        copies[side] += cost
-                        waited.append(works[source])
-                        ready[side] = max(ready[side], finish[source])
-        begins = tuple(max(state.free[processor], ready[side]) for side, processor in enumerate(sides))
-        ends = tuple(begins[side] + dispatch[side] + copies[side] + times[side] for side in (0, 1))
+            (cost, sources), (far_cost, far_sources) = self._candidates.copies(
+                tensor, written, step.number, layout
+            )
+            if not mask >> one & 1:
+                first_us += cost
+                for source in sources:
+                    waited.append(works[source])
+                    ready_one = max(ready_one, finish[source])
+            if not mask >> other & 1:
+                second_us += far_cost
+                for source in far_sources:
+                    waited.append(works[source])
+                    ready_other = max(ready_other, finish[source])
+        begins = (max(state.free[one], ready_one), max(state.free[other], ready_other))
+        ends = (begins[0] + dispatch[0] + first_us, begins[1] + dispatch[1] + second_us)
         numbers = (2 * step.number, 2 * step.number + 1)
-        child = self._offer(step, state, _Ran(layout, numbers, ends, begins, True, waited, ()), floor, front)
-        if child is None:
-            return
-        if self._candidates.layouts[layout].dimension is Dimension.HEIGHT and not step.unit.halo:
-            self._defer(step, state, layout, sides, child)
-        front.add(child)
+        by_height = self._candidates.layouts[layout].dimension is Dimension.HEIGHT
+        ran = Ran(layout, numbers, ends, begins, True, waited, defers=by_height and not step.unit.halo)
+        self._offer(step, state, ran, outlook, offers)
 
-    def _go_on(self, step: Step, state: State, floor: float, layout: int, front: Front) -> None:
+    def _go_on(self, step: Step, state: State, layout: int, outlook: _Outlook, offers: list[Offer]) -> None:
         """Let two open parts take in a unit that is cut as theirs."""
         sides, times, _ = self._candidates.shape(step.number, layout)
-        current = [state.open[processor] for processor in sides]
-        extend, more = self._continues(step, state, layout, current)
-        if not extend:
+        first, second = state.open[sides[0]], state.open[sides[1]]
+        if first is None or second is None or first[2] != layout or second[2] != layout:
             return
-        numbers = tuple(work[0] for work in current if work is not None)
-        ends = tuple(
-            state.free[processor]
-            + times[side]
-            + more[side] * (state.free[processor] - work[1])
-            + (work[3] + max(0.0, work[4] - work[1]) if more[side] > 0 else 0.0)
-            for side, (processor, work) in enumerate(zip(sides, current, strict=True))
-            if work is not None
-        )
-        begins = tuple(
-            max(work[1], work[4]) if more[side] > 0 else work[1]
-            for side, work in enumerate(current)
-            if work is not None
-        )
-        child = self._offer(step, state, _Ran(layout, numbers, ends, begins, False, (), ()), floor, front)
-        if child is not None and more[0] <= 0:
-            # What the works must fetch for rows beyond their own is still ahead of them.
-            child.open = tuple(
-                (*work[:3], *before[3:])
-                if work is not None and before is not None and work[0] in numbers
-                else work
-                for work, before in zip(child.open, state.open, strict=True)
-            )
-        front.add(child)
-
-    def _defer(self, step: Step, state: State, layout: int, sides: tuple[int, ...], child: State) -> None:
-        """Note what the new works must fetch as soon as they compute any row beyond their own."""
-        opened = list(child.open)
-        for side, processor in enumerate(sides):
-            cost, ready = 0.0, 0.0
-            for position, tensor in step.reads:
-                written, _, finish, mask = state.held[position]
-                if mask >> processor & 1:
-                    continue
-                for source, copy in self._candidates.edges(tensor, written, layout)[side]:
-                    cost += copy
-                    ready = max(ready, finish[source])
-            work = opened[processor]
-            if work is not None:
-                opened[processor] = (work[0], work[1], work[2], cost, ready)
-        child.open = tuple(opened)
+        more = self._continues(step, state, layout, (first[0], second[0]))
+        if more is None:
+            return
+        begins, ends = [], []
+        for side, work in enumerate((first, second)):
+            free = state.free[sides[side]]
+            if more[side] > 0:
+                late = max(0.0, work[4] - work[1])
+                begins.append(work[1] + late)
+                ends.append(free + times[side] + more[side] * (free - work[1]) + work[3] + late)
+            else:
+                begins.append(work[1])
+                ends.append(free + times[side])
+        # What the works must fetch for rows beyond their own is still ahead of them.
+        numbers = (first[0], second[0])
+        ran = Ran(layout, numbers, tuple(ends), tuple(begins), False, deferred=more[0] <= 0)
+        self._offer(step, state, ran, outlook, offers)
 
     def _continues(
-        self, step: Step, state: State, layout: int, current: Sequence[Open | None]
-    ) -> tuple[bool, tuple[float, ...]]:
-        """Tell whether two open works can take in a unit split as theirs, and what more they recompute."""
-        shape = self._candidates.layouts[layout]
-        if not step.reads or any(work is None or work[2] != layout for work in current):
-            return False, ()
-        numbers = tuple(work[0] for work in current if work is not None)
+        self, step: Step, state: State, layout: int, numbers: tuple[int, int]
+    ) -> tuple[float, ...] | None:
+        """Return what more two open works recompute if they take in a unit; None if they cannot."""
+        if not step.reads:
+            return None
         for position, _ in step.reads:
             if state.held[position][0] != layout or state.held[position][1] != numbers:
-                return False, ()
+                return None
+        shape = self._candidates.layouts[layout]
         if shape.dimension is Dimension.CHANNELS:
-            return not step.unit.mixes, (0.0, 0.0)
-        return True, tuple(step.unit.halo / 2 / (high - low) for _, low, high in shape.sides)
+            return None if step.unit.mixes else (0.0, 0.0)
+        return tuple(step.unit.halo / 2 / (high - low) for _, low, high in shape.sides)
 
-    def _offer(self, step: Step, state: State, ran: _Ran, floor: float, front: Front) -> State | None:
-        """Put the state after a unit ran on the front where it may still be among the best."""
-        bound = max(floor, *(end + step.tail for end in ran.ends))
-        rank = bound
-        if step.forked:
-            # Other branches have to be done before the join, by whichever processors are left.
-            speed = self._candidates.speed
-            share = sum(speed[place] * free for place, free in enumerate(state.free))
-            for end, (place, _, _) in zip(ran.ends, self._candidates.layouts[ran.layout].sides, strict=True):
-                share += speed[place] * (end - state.free[place])
-            rank = max(bound, share + step.until_join)
-        if not front.admits(bound, rank):
-            return None
-        child = self._child(step, state, ran, bound)
-        child.rank = rank
-        if self._independent:
-            # All that is left has to fit behind what processors already do.
-            load = (sum(child.free) + self._candidates.left_us[step.number]) / len(child.free)
-            child.bound = max(bound, load)
-            child.rank = max(rank, load)
-        return child
-
-    def _child(self, step: Step, state: State, ran: _Ran, bound: float) -> State:
+    def _child(self, step: Step, state: State, ran: Ran) -> State:
         """Return the state after a unit ran."""
-        layout, numbers, ends, begins, fresh, waited, marks = ran
+        layout, numbers = ran.layout, ran.numbers
         free = list(state.free)
         opened = list(state.open)
-        if waited:
+        if ran.waited:
             for processor, current in enumerate(opened):
-                if current is not None and current[0] in waited:
+                if current is not None and current[0] in ran.waited:
                     opened[processor] = None
-        sides = self._candidates.shape(step.number, layout)[0]
-        for side, processor in enumerate(sides):
+        for side, processor in enumerate(self._candidates.sides(layout)):
             for other in self._sharing[processor]:
-                free[other] = max(free[other], ends[side])
+                free[other] = max(free[other], ran.ends[side])
                 opened[other] = None
-            free[processor] = ends[side]
-            opened[processor] = (numbers[side], begins[side], layout, 0.0, 0.0)
+            free[processor] = ran.ends[side]
+            before = state.open[processor]
+            if ran.defers:
+                ahead = self._deferred(step, state, layout, side, processor)
+            elif ran.deferred and before is not None:
+                ahead = before[3:]
+            else:
+                ahead = (0.0, 0.0)
+            opened[processor] = (numbers[side], ran.begins[side], layout, *ahead)
         held: list[Held] = []
         for position in step.kept:
             entry = state.held[position]
-            if not fresh and entry[1][0] in numbers:
-                entry = (entry[0], entry[1], ends, entry[3])
-            if position in marks:
+            if not ran.fresh and entry[1][0] in numbers:
+                entry = (entry[0], entry[1], ran.ends, entry[3])
+            if position in ran.marks:
                 entry = (entry[0], entry[1], entry[2], entry[3] | 1 << layout)
             held.append(entry)
-        held += [(layout, numbers, ends, 0)] * len(step.unit.writes)
-        end = max(state.end, *ends)
-        trail = (state, layout, numbers)
-        return State(tuple(free), tuple(opened), tuple(held), end, bound, bound, trail)
+        held += [(layout, numbers, ran.ends, 0)] * len(step.unit.writes)
+        end = max(state.end, *ran.ends)
+        return State(tuple(free), tuple(opened), tuple(held), end, (state, layout, numbers))
+
+    def _deferred(
+        self, step: Step, state: State, layout: int, side: int, processor: int
+    ) -> tuple[float, float]:
+        """Return what a new work must fetch, and from when on, once it computes any row beyond its own."""
+        cost, ready = 0.0, 0.0
+        for position, tensor in step.reads:
+            written, _, finish, mask = state.held[position]
+            if mask >> processor & 1:
+                continue
+            copy, sources = self._candidates.edges(tensor, written, layout)[side]
+            cost += copy
+            ready = max([ready, *(finish[source] for source in sources)])
+        return cost, ready
 
     def _draft(self, state: State) -> Draft:
         """Rebuild the works from a state's trail."""

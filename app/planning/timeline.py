@@ -7,6 +7,8 @@ Semantics, stated because plans are compared by them:
   then for its kernels. Nothing of it is readable before it ends.
 - A copy is paid once per tensor and target: what was copied stays readable there. Where several parts
   make up a tensor, each missing part is a copy of its own.
+- Rows of a height-cut tensor are no stretch of memory: a processor that copies rows of another's also moves
+  its own beside them, at the predicted speed of a `Concat`. Parts by channels are written in place.
 - The model's inputs and weights are where they are needed, results stay where they are written: these
   costs are the same for every plan.
 - A part waits for those parts of its inputs that it reads, not for the others.
@@ -22,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.planning.plan import Draft, Split, Work
-from app.planning.problem import Kernel, Problem
-from app.planning.splitting import Dimension, halo, mixes_channels
+from app.planning.problem import Problem
+from app.planning.splitting import Dimension
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -111,21 +113,23 @@ def simulate(problem: Problem, draft: Draft) -> Timeline:
 
 def offline_latency_us(problem: Problem, timeline: Timeline) -> float:
     """Return the latency of the same plan at offline latencies."""
-    table = problem.costs.full_offline
+    costs = problem.costs
+    rows = costs.rows_offline
     works = timeline.draft.works
-    problem.costs.predict_offline(
+    costs.predict_offline(
         {(index, work.split.dimension) for work in works if work.split for index in work.kernels}
     )
     durations = []
     for place, work in enumerate(works):
-        shares = timeline.shares[place]
         if work.split is None:
-            compute = float(table[list(work.kernels), work.processor].sum())
+            compute = sum([rows[index][work.processor] for index in work.kernels])
         else:
             dimension = work.split.dimension
             compute = sum(
-                problem.costs.part_us(index, work.processor, dimension, share, offline=True)
-                for index, share in zip(work.kernels, shares, strict=True)
+                [
+                    costs.part_us(index, work.processor, dimension, share, offline=True)
+                    for index, share in zip(work.kernels, timeline.shares[place], strict=True)
+                ]
             )
         scale = timeline.draft.scale[place] if timeline.draft.scale else 1.0
         durations.append(timeline.fixed_us[place] + compute * scale)
@@ -139,12 +143,29 @@ def longest_path(
     """Return start and end of each work, earliest possible."""
     start: list[float] = []
     end: list[float] = []
-    for earlier, ready, duration in zip(waits, release, durations, strict=True):
-        begin = max((end[other] for other in earlier), default=0.0)
-        begin = max(begin, ready)
+    for earlier, begin, duration in zip(waits, release, durations, strict=True):
+        for other in earlier:
+            begin = max(begin, end[other])  # noqa: PLW2901
         start.append(begin)
         end.append(begin + duration)
     return start, end
+
+
+def sampled_ends_us(
+    waits: Sequence[tuple[int, ...]], release: Sequence[float], durations: Floats
+) -> list[Floats]:
+    """Return the end of each work in many samples at once; `durations` (W, S) is written over."""
+    ends: list[Floats] = []
+    for earlier, begin, row in zip(waits, release, durations, strict=True):
+        if earlier:
+            latest = ends[earlier[0]]
+            for other in earlier[1:]:
+                latest = np.maximum(latest, ends[other])
+            row += np.maximum(latest, begin) if begin else latest  # noqa: PLW2901
+        elif begin:
+            row += begin  # noqa: PLW2901
+        ends.append(row)
+    return ends
 
 
 class _Layout:
@@ -166,112 +187,131 @@ class _Layout:
         self.release: list[float] = []
 
     def append(self, place: int, work: Work) -> None:
-        problem = self._problem
+        problem, done = self._problem, self._done
+        kernels, tensors = problem.kernels, problem.tensors
+        processor, split = work.processor, work.split
         waits = set(work.after)
         copies: list[Copy] = []
         members = set(work.kernels)
         shares, overlap = self._shares(work, members)
+        gathering = 0.0
+        model = kernels[work.kernels[0]].model
         for index in work.kernels:
-            kernel = problem.kernels[index]
+            kernel = kernels[index]
             for earlier in kernel.before:
                 if earlier in members:
                     continue
-                if not self._done[earlier]:
+                if not done[earlier]:
                     raise ValueError(f"kernel {index} runs before kernel {earlier}, which it waits for")
-                if problem.kernels[earlier].model != kernel.model:
-                    waits.update(self._done[earlier])
+                if kernels[earlier].model != model:
+                    waits.update(done[earlier])
+            need = self._need(index, split, overlap)
             for tensor in kernel.reads:
-                writer = problem.tensors[tensor].writer
+                writer = tensors[tensor].writer
                 if writer >= 0 and writer not in members:
-                    copies += self._fetch(tensor, kernel, work, overlap.get(index, 0.0), waits)
+                    gathering += self._fetch(tensor, work, need, waits, copies)
+        piece = _Piece(place, processor, split)
         for index in work.kernels:
-            self._done[index].append(place)
-        for tensor in {tensor for index in work.kernels for tensor in problem.kernels[index].writes}:
-            self._pieces.setdefault(tensor, []).append(_Piece(place, work.processor, work.split))
-        for resource in problem.processors[work.processor].resources:
+            done[index].append(place)
+            for tensor in kernels[index].writes:
+                if tensors[tensor].readers:
+                    self._pieces.setdefault(tensor, []).append(piece)
+        for resource in problem.processors[processor].resources:
             if resource in self._last:
                 waits.add(self._last[resource])
             self._last[resource] = place
-        scale = self._scale[place] if self._scale else 1.0
+        fixed = problem.costs.dispatch_us[processor] + gathering
         self.waits.append(tuple(sorted(waits)))
         self.copies.append(tuple(copies))
-        self.fixed.append(problem.costs.dispatch_us[work.processor] + sum(copy.cost_us for copy in copies))
+        self.fixed.append(fixed + sum([copy.cost_us for copy in copies]) if copies else fixed)
         self.shares.append(shares)
-        self.kernels.append(self._latencies(work, shares, scale))
-        self.release.append(problem.models[problem.kernels[work.kernels[0]].model].release_us)
+        self.kernels.append(self._latencies(work, shares, self._scale[place] if self._scale else 1.0))
+        self.release.append(problem.models[model].release_us)
 
     def _latencies(self, work: Work, shares: tuple[float, ...], scale: float) -> tuple[float, ...]:
+        rows, processor = self._whole, work.processor
         if work.split is None:
-            rows, processor = self._whole, work.processor
-            return tuple([rows[index][processor] * scale for index in work.kernels])
-        part_us = self._problem.costs.part_us
-        return tuple(
-            part_us(index, work.processor, work.split.dimension, share) * scale
-            for index, share in zip(work.kernels, shares, strict=True)
-        )
+            found = [rows[index][processor] for index in work.kernels]
+        else:
+            part_us, dimension = self._problem.costs.part_us, work.split.dimension
+            found = [
+                part_us(index, processor, dimension, share)
+                for index, share in zip(work.kernels, shares, strict=True)
+            ]
+        return tuple(found if scale == 1.0 else [latency * scale for latency in found])
 
     def _shares(self, work: Work, members: set[int]) -> tuple[tuple[float, ...], dict[int, float]]:
         """Return what a work computes of each kernel, and the rows beyond its own among that."""
         if work.split is None:
             return (1.0,) * len(work.kernels), {}
-        if work.split.dimension is not Dimension.HEIGHT:
-            return (work.split.length,) * len(work.kernels), {}
+        length = work.split.length
+        if work.split.dimension is not Dimension.HEIGHT or len(work.kernels) == 1:
+            return (length,) * len(work.kernels), {}
         overlap = self._overlaps(work, members)
         sides = _sides(work.split) / 2
-        shares = tuple(min(1.0, work.split.length + overlap[index] * sides) for index in work.kernels)
-        return shares, overlap
+        return tuple([min(1.0, length + overlap[index] * sides) for index in work.kernels]), overlap
 
     def _overlaps(self, work: Work, members: set[int]) -> dict[int, float]:
         """For each kernel the share of rows that it computes beyond its own because later ones overlap."""
+        halo, after = self._problem.structure.halo, self._problem.after
         overlap: dict[int, float] = {}
         for index in reversed(work.kernels):
             overlap[index] = max(
-                (
-                    overlap[follower] + halo(self._problem.kernels[follower].operator)
-                    for follower in self._problem.after[index]
-                    if follower in members
-                ),
+                [overlap[follower] + halo[follower] for follower in after[index] if follower in members],
                 default=0.0,
             )
         return overlap
 
-    def _fetch(self, tensor: int, kernel: Kernel, work: Work, overlap: float, waits: set[int]) -> list[Copy]:
-        """Return the copies that bring what `kernel` needs of a tensor; add the works that wrote it."""
-        data = self._problem.tensors[tensor]
-        need = _need(kernel, work.split, overlap)
-        copies = []
-        for place, piece in enumerate(self._pieces[tensor]):
+    def _fetch(self, tensor: int, work: Work, need: Split, waits: set[int], copies: list[Copy]) -> float:
+        """Add the copies that bring what is needed of a tensor, and the works that wrote it.
+
+        Returns the time to move rows of the processor's own beside those that are copied.
+        """
+        processor, pieces = work.processor, self._pieces[tensor]
+        first = pieces[0]
+        if first.split is None and first.processor == processor:
+            waits.add(first.work)
+            return 0.0
+        costs, size_bytes = self._problem.costs, self._problem.tensors[tensor].size_bytes
+        own, brought = 0.0, False
+        for place, piece in enumerate(pieces):
             share = _common(piece.split, need)
             if share <= 0:
                 continue
             waits.add(piece.work)
-            if piece.processor == work.processor:
+            key = (tensor, processor, place)
+            known = self._copied.get(key)
+            if known is not None and need.low >= known[0] and need.high <= known[1]:
                 continue
-            key = (tensor, work.processor, place)
-            low, high = self._copied.get(key, (0.0, 0.0))
-            if need.low >= low and need.high <= high:
+            size = size_bytes * share
+            if piece.processor == processor:
+                own += costs.gather[processor].cost_us(size) if _by_height(piece.split) else 0.0
                 continue
+            brought = True
             self._copied[key] = (0.0, 1.0) if need is _WHOLE else (need.low, need.high)
-            size = data.size_bytes * share
-            cost = self._problem.costs.transfer[piece.processor][work.processor].cost_us(size)
+            cost = costs.transfer[piece.processor][processor].cost_us(size)
             if cost > 0:
                 copies.append(Copy(tensor, piece.processor, size, cost))
-        return copies
+        return own if brought else 0.0
+
+    def _need(self, kernel: int, split: Split | None, overlap: dict[int, float]) -> Split:
+        """Return what a part of a kernel reads of each of its inputs."""
+        if split is None:
+            return _WHOLE
+        structure = self._problem.structure
+        if split.dimension is Dimension.CHANNELS:
+            return _WHOLE if structure.mixes[kernel] else split
+        more = (overlap.get(kernel, 0.0) + structure.halo[kernel]) / 2
+        return Split(Dimension.HEIGHT, max(0.0, split.low - more), min(1.0, split.high + more))
+
+
+def _by_height(split: Split | None) -> bool:
+    return split is not None and split.dimension is Dimension.HEIGHT
 
 
 def _sides(split: Split) -> int:
     """Return the number of inner borders of a part."""
     return (split.low > 0) + (split.high < 1)
-
-
-def _need(kernel: Kernel, split: Split | None, overlap: float) -> Split:
-    """Return what a part of a kernel reads of each of its inputs."""
-    if split is None:
-        return _WHOLE
-    if split.dimension is Dimension.CHANNELS:
-        return _WHOLE if mixes_channels(kernel.operator) else split
-    more = (overlap + halo(kernel.operator)) / 2
-    return Split(Dimension.HEIGHT, max(0.0, split.low - more), min(1.0, split.high + more))
 
 
 def _common(piece: Split | None, need: Split) -> float:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.planning.pairs import part_times
 from app.planning.problem import Problem
-from app.planning.splitting import FRACTIONS, Dimension, halo, mixes_channels
+from app.planning.splitting import Dimension
 
 Floats = NDArray[np.float64]
 
@@ -36,47 +35,54 @@ class Unit:
 def units(problem: Problem, limit: int, *, splits: bool) -> list[Unit]:
     """Group kernels into at most about `limit` units, merging the cheapest links of chains first."""
     groups = _coarsened(problem, limit)
-    tables: dict[Dimension, Floats] = {}
-    if splits:
-        for dimension in Dimension:
-            per_processor = [
-                part_times(problem, dimension, place, FRACTIONS) for place in range(len(problem.processors))
-            ]
-            tables[dimension] = np.stack(per_processor, axis=1)
-    return [_unit(problem, group, tables) for group in groups]
+    tables = problem.costs.splits if splits else {}
+    cuttable = {
+        dimension: np.asarray(~np.isnan(table).all(axis=(1, 2))) for dimension, table in tables.items()
+    }
+    return [_unit(problem, group, tables, cuttable) for group in groups]
 
 
-def _unit(problem: Problem, group: Sequence[int], tables: dict[Dimension, Floats]) -> Unit:
+def _unit(
+    problem: Problem,
+    group: Sequence[int],
+    tables: dict[Dimension, Floats],
+    cuttable: dict[Dimension, NDArray[np.bool_]],
+) -> Unit:
+    structure, tensors = problem.structure, problem.tensors
     members = set(group)
     kernels = [problem.kernels[index] for index in group]
     reads = dict.fromkeys(
-        tensor
-        for kernel in kernels
-        for tensor in kernel.reads
-        if problem.tensors[tensor].writer >= 0 and problem.tensors[tensor].writer not in members
+        [
+            tensor
+            for kernel in kernels
+            for tensor in kernel.reads
+            if tensors[tensor].writer >= 0 and tensors[tensor].writer not in members
+        ]
     )
     writes = tuple(
-        tensor
-        for kernel in kernels
-        for tensor in kernel.writes
-        if any(reader not in members for reader in problem.tensors[tensor].readers)
+        [
+            tensor
+            for kernel in kernels
+            for tensor in kernel.writes
+            if not members.issuperset(tensors[tensor].readers)
+        ]
     )
+    rows = list(group)
     parts = {}
-    mixing = [mixes_channels(kernel.operator) for kernel in kernels]
     for dimension, table in tables.items():
-        inner_mix = dimension is Dimension.CHANNELS and any(mixing[1:])
-        total = table[list(group)].sum(axis=0)
-        if not inner_mix and not np.isnan(total).all():
-            parts[dimension] = total
+        inner_mix = dimension is Dimension.CHANNELS and any(structure.mixes[index] for index in rows[1:])
+        if not inner_mix and all(cuttable[dimension][index] for index in rows):
+            parts[dimension] = table[rows].sum(axis=0) if len(rows) > 1 else table[rows[0]]
+    whole = problem.costs.rows
     return Unit(
         tuple(group),
         kernels[0].model,
         tuple(reads),
         writes,
-        tuple(problem.costs.full[list(group)].sum(axis=0).tolist()),
+        tuple(whole[rows[0]]) if len(rows) == 1 else tuple(problem.costs.full[rows].sum(axis=0).tolist()),
         parts,
-        sum(halo(kernel.operator) for kernel in kernels),
-        mixing[0],
+        sum(structure.halo[index] for index in rows),
+        structure.mixes[rows[0]],
     )
 
 

@@ -1,8 +1,12 @@
 """What a framework runs for a model: kernels, each with the operators of the file that it covers."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import msgspec
 
 from predictors.graph import ModelGraph, Operator
 
@@ -27,6 +31,11 @@ class KernelGraph:
     def operators(self) -> Sequence[Operator]:
         """The kernels' own records, in order."""
         return [node.operator for node in self.graph.nodes]
+
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of the whole content."""
+        return hashlib.sha256(msgspec.json.encode(self.to_json())).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that holds the whole kernel graph."""

@@ -139,7 +139,10 @@ def _schedule(problem: Problem, jobs: Sequence[Sequence[Subgraph]], rule: Rule, 
             break
         now = min(max(job.ready_us, min(free)) for job in waiting)
         window = [job for job in waiting if job.ready_us <= now] or waiting
-        picks = [_pick(problem, job, free, reserved if reserve else {}, finished) for job in window]
+        ahead = None if len(window) > 1 else 2  # one request alone is not compared by how long it takes
+        picks = [
+            _pick(problem, job, free, reserved if reserve else {}, finished, ahead=ahead) for job in window
+        ]
         pick = rule(picks, now)
         job = pick.job
         unit = job.subgraphs[job.next]
@@ -167,8 +170,13 @@ def _pick(
     free: Sequence[float],
     reserved: dict[int, tuple[int, float]],
     finished: dict[int, float],
+    *,
+    ahead: int | None,
 ) -> _Pick:
-    """Find the processor of a job's next sub-graph by the shortest path through all that are left."""
+    """Find the processor of a job's next sub-graph by the shortest path through those that are left.
+
+    At most the next `ahead` sub-graphs are looked at; None means all.
+    """
     start = max([job.ready_us, *(finished[other] for other in problem.models[job.model].after)])
     queues = list(free)
     for model, (processor, latency) in reserved.items():
@@ -178,7 +186,8 @@ def _pick(
     ends: list[float] = [start] * count
     first: list[int] = list(range(count))
     second: list[tuple[int, float] | None] = [None] * count
-    for step, unit in enumerate(job.subgraphs[job.next :]):
+    end = None if ahead is None else job.next + ahead
+    for step, unit in enumerate(job.subgraphs[job.next : end]):
         if step == 0:
             ends = [max(start, queues[place]) + unit.latency_us[place] for place in range(count)]
             continue

@@ -5,11 +5,15 @@ goes whole to one processor (µLayer, EuroSys '19, section 5 calls this branch d
 on one processor; a fork is dealt only where that beats running its branches one after the other there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
-from app.planning.blocks import Block, blocks
+import numpy as np
+from numpy.typing import NDArray
+
+from app.planning.blocks import Block
 from app.planning.effort import Effort
+from app.planning.pairs import Floats
 from app.planning.plan import Draft
 from app.planning.problem import Problem
 from app.planning.staging import parallel
@@ -22,7 +26,7 @@ _MAX_DEALS = 256
 
 def propose(problem: Problem, _effort: Effort) -> Sequence[Draft]:
     """Return one draft for each processor that can hold the trunk."""
-    forks = [block for block in blocks(problem) if len(block.branches) > 1]
+    forks = [block for block in problem.blocks if len(block.branches) > 1]
     drafts = []
     for trunk in range(len(problem.processors)):
         placement = with_fallback(problem, trunk)
@@ -47,7 +51,9 @@ def deal(problem: Problem, fork: Block, trunk: int, placement: Sequence[int]) ->
     for option in options:
         ways *= len(option)
     if ways <= _MAX_DEALS:
-        return list(min(product(*options), key=lambda deal: (_makespan(problem, costs, deal), deal)))
+        # The first of equals, in order of processors.
+        deals = np.array(list(product(*options)))
+        return [int(place) for place in deals[_makespans(problem, np.array(costs), deals).argmin()]]
     order = sorted(range(len(costs)), key=lambda branch: -min(costs[branch]))
     dealt = [trunk] * len(costs)
     loads = [0.0] * len(problem.processors)
@@ -61,7 +67,7 @@ def deal(problem: Problem, fork: Block, trunk: int, placement: Sequence[int]) ->
 
 def branch_costs(problem: Problem, fork: Block, trunk: int, placement: Sequence[int]) -> list[list[float]]:
     """Time of each branch on each processor, with the copies to and from the trunk; infinite: unsupported."""
-    latency = problem.costs.full
+    latency = problem.costs.rows
     table = []
     for branch in fork.branches:
         members = set(branch)
@@ -80,22 +86,24 @@ def branch_costs(problem: Problem, fork: Block, trunk: int, placement: Sequence[
         row = []
         for processor in range(len(problem.processors)):
             if processor == trunk:
-                row.append(float(sum(latency[index, placement[index]] for index in branch)))
+                row.append(sum([latency[index][placement[index]] for index in branch]))
                 continue
             forth, back = problem.costs.transfer[trunk][processor], problem.costs.transfer[processor][trunk]
             copies = sum(forth.cost_us(problem.tensors[item].size_bytes) for item in entering)
             copies += sum(back.cost_us(problem.tensors[item].size_bytes) for item in leaving)
             dispatch = problem.costs.dispatch_us[processor] + problem.costs.dispatch_us[trunk]
-            row.append(float(latency[list(branch), processor].sum()) + copies + dispatch)
+            row.append(sum([latency[index][processor] for index in branch]) + copies + dispatch)
         table.append(row)
     return table
 
 
-def _makespan(problem: Problem, costs: Sequence[Sequence[float]], dealt: Iterable[int]) -> float:
-    loads = [0.0] * len(problem.processors)
-    for row, processor in zip(costs, dealt, strict=True):
-        loads[processor] += row[processor]
-    return max(_load(problem, loads, place) for place in range(len(loads)))
+def _makespans(problem: Problem, costs: Floats, deals: NDArray[np.intp]) -> Floats:
+    """Return when the most loaded processor (with those that share its resources) ends, for each deal."""
+    times = costs[np.arange(len(costs)), deals]
+    loads = np.stack(
+        [(times * (deals == place)).sum(axis=1) for place in range(len(problem.processors))], axis=1
+    )
+    return np.asarray((loads @ problem.shares).max(axis=1))
 
 
 def _load(problem: Problem, loads: Sequence[float], processor: int) -> float:

@@ -27,13 +27,18 @@ _HALO_SHARE = 0.1
 
 @dataclass(frozen=True)
 class _Estimates:
-    """Estimated times of every kernel: whole on each side (K, 2), split by each dimension (K, R)."""
+    """Estimated times of every kernel: whole on each side (K, 2), split by each dimension (K, R).
+
+    `first` and `second` are the parts by height without copies; `best_height` is the place of the best
+    ratio by height, -1 where a kernel cannot be cut so.
+    """
 
     whole: Floats
     channels: Floats
     height: Floats
     first: Floats
     second: Floats
+    best_height: list[int]
 
 
 def propose(problem: Problem, _effort: Effort) -> Sequence[Draft]:
@@ -46,12 +51,15 @@ def propose(problem: Problem, _effort: Effort) -> Sequence[Draft]:
         names = " and ".join(problem.processors[place].name for place in pair)
         raise ImpossibleError(f"{names} together do not run every operator")
     rest = [1.0 - ratio for ratio in RATIOS]
+    height = split_times(problem, Dimension.HEIGHT, pair, RATIOS, shared=_HALO_SHARE)
+    known = np.where(np.isnan(height), np.inf, height)
     estimates = _Estimates(
         whole,
         split_times(problem, Dimension.CHANNELS, pair, RATIOS, shared=1.0),
-        split_times(problem, Dimension.HEIGHT, pair, RATIOS, shared=_HALO_SHARE),
+        height,
         part_times(problem, Dimension.HEIGHT, pair[0], RATIOS),
         part_times(problem, Dimension.HEIGHT, pair[1], rest),
+        np.where(np.isfinite(known).any(axis=1), known.argmin(axis=1), -1).tolist(),
     )
     return [Draft(tuple(_works(problem, pair, estimates)))]
 
@@ -60,10 +68,11 @@ def _works(problem: Problem, pair: tuple[int, int], estimates: _Estimates) -> li
     works: list[Work] = []
     count = len(problem.kernels)
     index = 0
+    ways, alone_us = _alone(estimates)
     while index < count:
-        kind, value = _best(estimates, index)
+        kind, value = ways[index]
         if kind == "height":
-            end, ratio = _chain(problem, pair, estimates, index, value)
+            end, ratio = _chain(problem, estimates, index, value, alone_us)
             members = tuple(range(index, end))
             works.append(Work(members, pair[0], Split(Dimension.HEIGHT, 0.0, ratio)))
             works.append(Work(members, pair[1], Split(Dimension.HEIGHT, ratio, 1.0)))
@@ -79,50 +88,39 @@ def _works(problem: Problem, pair: tuple[int, int], estimates: _Estimates) -> li
     return works
 
 
-def _best(estimates: _Estimates, index: int) -> tuple[str, int]:
-    """Return the cheapest way to run one kernel alone."""
-    best = ("whole", int(np.argmin(estimates.whole[index])))
-    cost = float(estimates.whole[index, best[1]])
-    for kind, table in (("channels", estimates.channels), ("height", estimates.height)):
-        if np.isnan(table[index]).all():
-            continue
-        place = int(np.nanargmin(table[index]))
-        if float(table[index, place]) < cost:
-            best, cost = (kind, place), float(table[index, place])
-    return best
+def _alone(estimates: _Estimates) -> tuple[list[tuple[str, int]], list[float]]:
+    """Return the cheapest way to run each kernel alone, and its time."""
+    tables = {"whole": estimates.whole, "channels": estimates.channels, "height": estimates.height}
+    filled = [np.where(np.isnan(table), np.inf, table) for table in tables.values()]
+    places = np.stack([table.argmin(axis=1) for table in filled])
+    costs = np.stack([table.min(axis=1) for table in filled])
+    kinds = costs.argmin(axis=0)
+    every = np.arange(costs.shape[1])
+    names = list(tables)
+    ways = zip(kinds.tolist(), places[kinds, every].tolist(), strict=True)
+    return [(names[kind], place) for kind, place in ways], costs[kinds, every].tolist()
 
 
 def _chain(
-    problem: Problem, pair: tuple[int, int], estimates: _Estimates, begin: int, ratio: int
+    problem: Problem, estimates: _Estimates, begin: int, ratio: int, alone_us: Sequence[float]
 ) -> tuple[int, float]:
     """Extend a chain from one kernel; return its end and its common ratio."""
     end = begin + 1
     chosen = ratio
-    overhead = float(estimates.height[begin, ratio]) - max(
-        float(estimates.first[begin, ratio]), float(estimates.second[begin, ratio])
-    )
+    first, second = estimates.first[begin], estimates.second[begin]
     total = float(estimates.height[begin, ratio])
+    overhead = total - max(float(first[ratio]), float(second[ratio]))
     while end < len(problem.kernels):
         kernel = problem.kernels[end]
-        row = estimates.height[end]
-        if np.isnan(row).all() or end - 1 not in kernel.before:
+        own = estimates.best_height[end]
+        if own < 0 or end - 1 not in kernel.before or kernel.model != problem.kernels[begin].model:
             break
-        if kernel.model != problem.kernels[begin].model:
-            break
-        own = int(np.nanargmin(row))
         if abs(RATIOS[own] - RATIOS[chosen]) > DELTA + 1e-9:
             break
-        first = np.nansum(estimates.first[begin : end + 1], axis=0)
-        second = np.nansum(estimates.second[begin : end + 1], axis=0)
+        first, second = first + estimates.first[end], second + estimates.second[end]
         joint = np.maximum(first, second) + overhead
-        best = int(np.argmin(joint))
-        kind, place = _best(estimates, end)
-        alone = float(
-            {"whole": estimates.whole, "channels": estimates.channels, "height": estimates.height}[kind][
-                end, place
-            ]
-        )
-        if float(joint[best]) >= total + alone:
+        best = int(joint.argmin())
+        if float(joint[best]) >= total + alone_us[end]:
             break
         total, chosen = float(joint[best]), best
         end += 1

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.planning.blocks import Block, blocks
+from app.planning.blocks import Block
 from app.planning.effort import Effort
 from app.planning.evaluation import laid_out
 from app.planning.pairs import Floats, fastest_pair, split_times
@@ -50,7 +50,7 @@ def _draft(problem: Problem, pair: tuple[int, int], whole: Floats, split: Floats
     choice = np.nanargmin(table, axis=1)
     layer = table[np.arange(len(table)), choice]
     works: list[Work] = []
-    for block in blocks(problem):
+    for block in problem.blocks:
         dealt = _dealt(problem, pair, block, whole, layer)
         if dealt is not None:
             _append_dealt(problem, works, block, pair, dealt)
@@ -124,8 +124,9 @@ def _append(problem: Problem, works: list[Work], index: int, pair: tuple[int, in
 
 def _linear(problem: Problem, pair: tuple[int, int], whole: Floats, split: Floats) -> tuple[Floats, Floats]:
     """Return the paper's predictions: a line over MACs per layer type and processor."""
-    work = np.array([float(macs(kernel.operator)) for kernel in problem.kernels])
-    types = np.array([kernel.operator.op_type for kernel in problem.kernels])
+    structure = problem.structure
+    work = np.array([float(macs(operator)) for operator in structure.operators])[structure.row]
+    types = np.array([operator.op_type for operator in structure.operators])[structure.row]
     start, rate = np.zeros_like(whole), np.zeros_like(whole)
     for op_type in np.unique(types):
         rows = np.flatnonzero(types == op_type)
@@ -134,8 +135,7 @@ def _linear(problem: Problem, pair: tuple[int, int], whole: Floats, split: Float
             if len(known) == 0:
                 start[rows, side] = np.inf
                 continue
-            design = np.stack([np.ones(len(known)), work[known]], axis=1)
-            (base, slope), *_ = np.linalg.lstsq(design, whole[known, side], rcond=None)
+            base, slope = _line(work[known], whole[known, side])
             start[rows, side], rate[rows, side] = max(base, 0.0), max(slope, 0.0)
     ratios = np.asarray(RATIOS)
     first = start[:, :1] + rate[:, :1] * work[:, None] * ratios
@@ -144,6 +144,17 @@ def _linear(problem: Problem, pair: tuple[int, int], whole: Floats, split: Float
     predicted = np.where(np.isnan(split), np.nan, np.maximum(first, second) + sync)
     line = start + rate * work[:, None]
     return np.where(np.isfinite(whole), line, np.inf), predicted
+
+
+def _line(x: Floats, y: Floats) -> tuple[float, float]:
+    """Return start and slope of the least-squares line; through the origin where one x is all there is."""
+    spread = x - x.mean()
+    squares = float(spread @ spread)
+    if squares > 0:
+        slope = float(spread @ y) / squares
+        return float(y.mean()) - slope * float(x.mean()), slope
+    x_mean, y_mean = float(x.mean()), float(y.mean())
+    return (0.0, y_mean / x_mean) if x_mean > 0 else (y_mean, 0.0)
 
 
 def _friendly(problem: Problem, draft: Draft) -> Draft:

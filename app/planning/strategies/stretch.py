@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.planning.blocks import blocks
 from app.planning.effort import Effort
 from app.planning.plan import Draft, Split, Work
 from app.planning.problem import Problem
@@ -70,7 +69,7 @@ def _stretches(problem: Problem, team: Sequence[int], index: int) -> bool:
 
 def _segments(problem: Problem, team: Sequence[int]) -> list[list[int]]:
     """Return the runs of kernels between meeting points; what cannot be widened stands alone."""
-    narrow = {block.join for block in blocks(problem)}
+    narrow = {block.join for block in problem.blocks}
     segments: list[list[int]] = []
     current: list[int] = []
     for kernel in problem.kernels:
