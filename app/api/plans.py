@@ -3,8 +3,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.dependencies import DatabaseDep, PlansDep, ShelfDep
 from app.auth import require
-from app.planning.plan import Plan, Stage
+from app.planning.answered import as_answered
 from app.schemas.plans import PlanAnswerOut, PlanRequest
 from app.services.keys import Role
 from app.services.plan import ModelToPlan, PlanAnswer, PlanQuestion
@@ -50,6 +50,7 @@ def post_plan(request: PlanRequest, plans: PlansDep) -> Response:
         device_id=request.device_id,
         soc=request.soc,
         context=request.context,
+        contexts=request.contexts,
         objective=request.objective,
         granularities=request.granularity or (),
         strategies=request.strategies or (),
@@ -107,7 +108,7 @@ async def watch_plan(
     sent_at = time.monotonic()
     async for answer in answers:
         if answer is not None:
-            yield ServerSentEvent(event="plan", raw_data=_encode(_plans(answer.plans[:1])[0]).decode())
+            yield ServerSentEvent(event="plan", raw_data=_encode(as_answered(answer.plans[0])).decode())
         elif time.monotonic() - sent_at >= PING_S:
             yield ServerSentEvent(event="ping", raw_data="{}")
         else:
@@ -117,7 +118,7 @@ async def watch_plan(
 
 def _answer(answer: PlanAnswer) -> Response:
     body = {
-        "plans": _plans(answer.plans),
+        "plans": list(map(as_answered, answer.plans)),
         "context": answer.target.context,
         "predictors": {
             place.info.name: {
@@ -133,21 +134,3 @@ def _answer(answer: PlanAnswer) -> Response:
         "impossible": answer.impossible,
     }
     return Response(_encode(body), media_type=JSON)
-
-
-def _plans(plans: Sequence[Plan]) -> list[dict[str, Any]]:
-    return [
-        {
-            **{name: getattr(plan, name) for name in plan.__dataclass_fields__},
-            "stages": list(map(_stage, plan.stages)),
-        }
-        for plan in plans
-    ]
-
-
-def _stage(stage: Stage) -> dict[str, Any]:
-    split = stage.split
-    return {
-        **{name: getattr(stage, name) for name in stage.__dataclass_fields__},
-        "split": None if split is None else {"dimension": split.dimension, "range": [split.low, split.high]},
-    }

@@ -41,6 +41,7 @@ class PlanRequest(BaseModel):
     device_id: str | None = None
     soc: str | None = None
     context: dict[str, float | bool] | None = None
+    contexts: dict[str, dict[str, float | bool]] = {}
     objective: Objective = "mean"
     granularity: list[Granularity] | None = None
     strategies: list[str] | None = None

@@ -23,6 +23,7 @@ from app.services.shelf import Shelf
 from app.services.targets import Processor, Target
 from app.store import operators, plans
 from app.store.engine import Database
+from predictors.forecast import Rung
 from predictors.fusion import KernelGraph
 from predictors.graph import Shape
 
@@ -46,12 +47,18 @@ class ModelToPlan:
 
 @dataclass(frozen=True)
 class PlanQuestion:
-    """What a scheduler asks; give `device_id` or `soc`. Empty selections mean everything."""
+    """What a scheduler asks; give `device_id` or `soc`. Empty selections mean everything.
+
+    `contexts` holds contexts of single processors by name, where they are known apart: they replace the
+    common one. `rung` is the predictor that proposes and ranks.
+    """
 
     models: Sequence[ModelToPlan]
     device_id: str | None = None
     soc: str | None = None
     context: Mapping[str, float | bool] | None = None
+    contexts: Mapping[str, Mapping[str, float | bool]] = field(default_factory=dict)
+    rung: Rung = Rung.RUNTIME
     objective: Objective = "mean"
     granularities: Sequence[str] = ()
     strategies: Sequence[str] = ()
@@ -142,6 +149,8 @@ class PlanService:
             kernels=graphs[0].operators,
             started_at_us=time.time_ns() // 1000,
             timed_dtypes=self._timed_dtypes,
+            contexts=question.contexts,
+            rung=question.rung,
         )
         request = PlanningRequest(
             models=_models(question.models, graphs),
@@ -166,6 +175,7 @@ def _chosen(target: Target, question: PlanQuestion) -> list[Processor]:
     names = {place.info.name for place in target.processors}
     for pointer, wanted in (
         ("/processors", question.processors),
+        ("/contexts", question.contexts),
         ("/support", question.unsupported),
         ("/max_share", question.max_share),
     ):

@@ -28,7 +28,9 @@ class PredictedCosts:
     """A `CostSource` over the processors of one target in one context.
 
     `kernels` are those of the first model asked for: the run whose length and history the context's effect
-    is read at. `timed_dtypes` looks up a processor's data types by its row, only when asked.
+    is read at. `timed_dtypes` looks up a processor's data types by its row, only when asked. `contexts`
+    holds those of single processors that differ from the target's; `rung` predicts in the runtime
+    predictor's place.
     """
 
     def __init__(
@@ -40,8 +42,12 @@ class PredictedCosts:
         kernels: Sequence[Operator],
         started_at_us: int,
         timed_dtypes: Callable[[int], Collection[str]],
+        contexts: Mapping[str, Mapping[str, float | bool]] | None = None,
+        rung: Rung = Rung.RUNTIME,
     ) -> None:
         self._timed_dtypes = timed_dtypes
+        self._rung = rung
+        own = contexts or {}
         self._processors = {place.info.name: place for place in target.processors}
         self._copies = copies
         self._queries = {
@@ -51,7 +57,7 @@ class PredictedCosts:
                 model=model,
                 started_at_us=started_at_us,
                 operators=tuple(kernels),
-                context=target.context,
+                context=_numbers(own[name]) if name in own else target.context,
                 profiled=False,
             )
             for name, place in self._processors.items()
@@ -60,13 +66,14 @@ class PredictedCosts:
     def latencies_us(self, processor: str, operators: Sequence[Operator], rung: Rung) -> NDArray[np.float64]:
         """Return the mean latency of each operator in one batched prediction, shape (n,)."""
         place = self._processors[processor]
-        return _version(place).operator_latencies_us(operators, self._queries[processor], place.state, rung)
+        used = self._rung if rung is Rung.RUNTIME else rung
+        return _version(place).operator_latencies_us(operators, self._queries[processor], place.state, used)
 
     def spread(self, processor: str) -> Spread:
         """Return how runs scatter now, from the runtime predictor's own interval."""
         place = self._processors[processor]
         query = self._queries[processor]
-        total = _version(place).forecast(query, place.state, (Rung.RUNTIME,))[Rung.RUNTIME].total
+        total = _version(place).forecast(query, place.state, (self._rung,))[self._rung].total
         width = log(max(total.high_us, 1e-3) / max(total.low_us, 1e-3))
         return Spread(shared=min(width / NORMAL_WIDTH_90, 2.0), noise=DEFAULT_SPREAD.noise)
 
@@ -110,6 +117,10 @@ def measured_copies(
         for other in processors
         if one is not other
     }
+
+
+def _numbers(context: Mapping[str, float | bool]) -> dict[str, float]:
+    return {name: float(value) for name, value in context.items()}
 
 
 def _version(place: Processor) -> PredictorVersion:

@@ -138,6 +138,13 @@ class PlanExecutor:
     ) -> None:
         self.close()
 
+    @property
+    def inputs(self) -> Mapping[str, tuple[Shape, np.dtype[Any]]]:
+        """Shape and element type of each input."""
+        return {
+            name: (self._source.shape(name), self._source.dtype(name)) for name in self._source.graph.inputs
+        }
+
     def close(self) -> None:
         """End all threads."""
         for worker in self._workers:

@@ -1,0 +1,84 @@
+"""`socast experiment`: the study's experiments on this machine, one command each."""
+
+import importlib
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXPERIMENTS = {
+    "strategies": "Every strategy under every condition: predicted, measured, regretted.",
+}
+
+Minutes = Annotated[
+    float, typer.Option(envvar="SOCAST_MINUTES", min=0.1, help="How long it may take, earlier runs included.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="SOCAST_OUT", help="Folder for tables, pictures and page; build/experiments/NAME if absent."
+    ),
+]
+Models = Annotated[
+    str, typer.Option(envvar="SOCAST_MODELS", help="'light', or a folder of .onnx files, or one file.")
+]
+Processors = Annotated[
+    str, typer.Option(envvar="SOCAST_PROCESSORS", help="Such as cpu:0,cpu:1; the first four cores if empty.")
+]
+Seed = Annotated[int, typer.Option(envvar="SOCAST_SEED", help="Makes the order of conditions repeatable.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", envvar="SOCAST_JSON", help="Print the figures as JSON instead of the page.")
+]
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="The study's experiments on this machine.", no_args_is_help=True)
+    for name, summary in EXPERIMENTS.items():
+        group.command(name, help=summary)(_command(name))
+    cli.add_typer(group, name="experiment")
+
+
+def _command(name: str) -> Callable[..., None]:
+    def command(
+        minutes: Minutes = 10.0,
+        out: Out = None,
+        models: Models = "light",
+        processors: Processors = "",
+        seed: Seed = 0,
+        as_json: AsJson = False,
+    ) -> None:
+        from app.experiments.experiment import Options
+        from app.observability import configure_logging
+
+        configure_logging("warning", "console")
+        options = Options(
+            folder=out or Path("build/experiments") / name,
+            minutes=minutes,
+            seed=seed,
+            models=models,
+            processors=tuple(part.strip() for part in processors.split(",") if part.strip()),
+        )
+        with _interrupted_on_terminate():
+            outcome = importlib.import_module(f"app.experiments.{name}").run(options)
+        typer.echo(json.dumps(outcome.summary, indent=2) if as_json else outcome.page.read_text())
+
+    return command
+
+
+@contextmanager
+def _interrupted_on_terminate() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that every load is taken down either way."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
