@@ -7,12 +7,12 @@ arXiv 2106.00170) on the log of its width, as quantile tracking does it (Angelop
 2023, arXiv 2307.16895): widths stay finite, and the share of misses tends to the one promised.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +29,11 @@ MOST_WIDTH_LOG = 1.5
 """No interval becomes wider or narrower than by this factor (e^1.5 = 4.5), whatever happens."""
 
 _RATE = 0.04
+_LEAST_SCORES = 60
+_LEAST_SCORE, _MOST_SCORE = 0.1, 10.0
+_RIDGE = 20.0
+_MOST_ALARM_LOG = 1.1
+_MOST_QUANTILE = 40.0
 _LEAST_MISSES = 10
 _MOST_MISS = 2.0
 
@@ -49,6 +54,52 @@ class Spread:
             tuple(np.quantile(misses, LEVELS).tolist()),
             float(np.log(np.mean(np.exp(np.clip(misses, -_MOST_MISS, _MOST_MISS))))),
         )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How standardised misses (miss / predicted spread) of one key scattered, predicted before they happened.
+
+    `quantiles` (at `LEVELS`) are empty until enough was seen. Jumps of what is read before a run (load,
+    pressure, run queue against the runs before) announce a change of regime, after which the next run's
+    miss is larger: `alarm` is by how much, `jump_weights` what each jump adds to its log.
+    `count` is how many misses were seen.
+    """
+
+    quantiles: tuple[float, ...] = ()
+    jump_weights: tuple[float, ...] = ()
+    count: int = 0
+
+    @classmethod
+    def fit(cls, scores: Floats, jumps: Floats) -> "Calibration":
+        """Fit on n scores and jumps of shape (n, k), k of at least 1: ridge regression of log |score|."""
+        if len(scores) < _LEAST_SCORES:
+            return NOT_CALIBRATED
+        scale = jumps.std(axis=0) + 1e-9
+        standard = (jumps - jumps.mean(axis=0)) / scale
+        target = np.log(np.clip(np.abs(scores), _LEAST_SCORE, _MOST_SCORE))
+        penalty = _RIDGE * np.eye(jumps.shape[1])
+        slopes = np.linalg.solve(standard.T @ standard + penalty, standard.T @ (target - target.mean()))
+        weights = tuple(np.round(np.maximum(slopes / scale, 0.0), 4).tolist())
+        found = cls(jump_weights=weights)
+        alarms = np.array([found.alarm(row) for row in jumps])
+        quantiles = np.clip(np.quantile(scores / alarms, LEVELS), -_MOST_QUANTILE, _MOST_QUANTILE)
+        return replace(found, quantiles=tuple(np.round(quantiles, 4).tolist()), count=len(scores))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Calibration":
+        """Rebuild a calibration from plain data: its fields by name."""
+        return cls(tuple(data["quantiles"]), tuple(data["jump_weights"]), data["count"])
+
+    def alarm(self, jumps: Floats) -> float:
+        """Return by what factor (1 to 3) intervals are wider because of a run's jumps, shape (k,)."""
+        if not self.jump_weights:
+            return 1.0
+        return float(np.exp(min(float(jumps @ np.array(self.jump_weights)), _MOST_ALARM_LOG)))
+
+
+NOT_CALIBRATED = Calibration()
+"""Too few runs were predicted yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +124,10 @@ class Widths:
         ]
         return replace(self, run=_adapted(self.run, inside))
 
+    def after_operators(self, inside: Sequence[float]) -> "Widths":
+        """Return the widths after a run of whose operators each interval held these shares."""
+        return replace(self, operators=_adapted(self.operators, inside))
+
     def to_list(self) -> list[float]:
         """Return all factors, those of runs first."""
         return [*self.run, *self.operators]
@@ -87,15 +142,23 @@ NO_WIDTHS = Widths()
 """Nothing was missed yet: intervals as wide as past misses were."""
 
 
-def widened(quantiles: Sequence[float], widths_log: Sequence[float]) -> tuple[float, ...]:
-    """Return quantiles at `LEVELS`, in order, with the ends of each interval moved by its own log width.
+def widened(quantiles: ArrayLike, widths_log: Sequence[float]) -> Floats:
+    """Return quantiles at `LEVELS`, shape (..., 9), the ends of each interval moved by its own log width.
 
-    Levels that end no interval lie between the ends around them as they did before.
+    They never fall along a row; levels that end no interval lie between the ends around them as before.
     """
-    at = dict(zip(chain.from_iterable(ENDS), np.repeat(np.exp(widths_log), 2).tolist(), strict=True))
-    ends = sorted(at)
-    factors = np.interp(range(len(LEVELS)), ends, [at[end] for end in ends])
-    return tuple(np.maximum.accumulate(np.asarray(quantiles) * factors).tolist())
+    factors = _BETWEEN_ENDS @ np.exp(widths_log)
+    return np.asarray(np.maximum.accumulate(np.asarray(quantiles) * factors, axis=-1))
+
+
+def _between_ends() -> Floats:
+    """Return the share of each interval's factor in that of each level, shape (9, 3)."""
+    place = {end: interval for interval, ends in enumerate(ENDS) for end in ends}
+    shares = np.eye(len(INTERVALS))[[place[end] for end in sorted(place)]]
+    return np.column_stack([np.interp(range(len(LEVELS)), sorted(place), column) for column in shares.T])
+
+
+_BETWEEN_ENDS = _between_ends()
 
 
 def _adapted(widths_log: Sequence[float], inside: Sequence[float]) -> tuple[float, ...]:

@@ -21,15 +21,16 @@ from predictors.calm_fit import operator_samples
 from predictors.calm_gathering import TRACE, CalmGathering
 from predictors.calm_model import CalmModel
 from predictors.device_state import RECENT, DeviceState
-from predictors.forecast import LatencyForecast, RunForecast, Rung
+from predictors.forecast import RunForecast, Rung
 from predictors.graph import Operator
 from predictors.learning import DRIFT, KeyLearner, Notice, Published, Schedule
+from predictors.misses import Misses
 from predictors.operator_model import FLOOR_US, PRIOR, OperatorModel, OperatorSample
 from predictors.quarantine import honest_runs
 from predictors.rows import rows_of
 from predictors.run import PredictorKey, Run, RunQuery
 from predictors.transfer import Pool
-from predictors.version import ALL_RUNGS, PredictorVersion
+from predictors.version import ALL_RUNGS, PredictorVersion, Score
 
 Publish = Callable[[PredictorVersion, str, dict[str, Any]], None]
 Place = tuple[str, PredictorKey]
@@ -62,7 +63,7 @@ class _Pending:
     number: int
     run: Run = field(compare=False)
     before: DeviceState = field(compare=False)
-    forecast: LatencyForecast = field(compare=False)
+    forecast: RunForecast = field(compare=False)
 
 
 class TestThenTrain:
@@ -96,6 +97,8 @@ class TestThenTrain:
         self._on_notice = on_notice
         self._states: dict[Place, DeviceState] = dict(states or {})
         self._kernels: dict[tuple[PredictorKey, str], tuple[Operator, ...]] = {}
+        self._misses: dict[PredictorKey, Misses] = defaultdict(Misses)
+        self._resuming = False
         self._samples: dict[PredictorKey, list[OperatorSample]] = {}
         self._pool: Pool | None = None
         self._pending: list[_Pending] = []
@@ -140,14 +143,16 @@ class TestThenTrain:
         self._stream(runs)
         self._freezes_by_itself = True
         for key in {run.query.key: None for run in runs}:
-            self._learner(key).freeze()
+            self._freeze(key)
             self._refit(key, "history")
 
     def resume(self, runs: Sequence[Run]) -> None:
         """After a restart: take recent runs into states and rows again, publishing nothing on the way."""
         told, self._on_publish, self._on_notice = (self._on_publish, self._on_notice), None, None
+        self._resuming = True
         self._stream(runs)
         self._on_publish, self._on_notice = told
+        self._resuming = False
 
     def step(self, run: Run) -> Scored:
         """Predict a run by every rung, then queue it for learning; a run seen before is not learned twice."""
@@ -220,7 +225,7 @@ class TestThenTrain:
             version = self._learner(run.query.key).version
             runtime = version.forecast(run.query, state, (Rung.RUNTIME,))[Rung.RUNTIME]
         ready = run.ended_at_us + self._delay_us
-        heapq.heappush(self._pending, _Pending(ready, self._count, run, state, runtime.total))
+        heapq.heappush(self._pending, _Pending(ready, self._count, run, state, runtime))
 
     def _catch_up(self, now_us: float, *, calm: bool = False) -> None:
         while self._pending and self._pending[0].ready_at_us <= now_us:
@@ -245,28 +250,32 @@ class TestThenTrain:
         if gathering is not None and seen and gathering.add(run):
             self._finish_gathering(learner)
             gathering = None
-        self._move_state(learner, done)
+        score = self._move_state(learner, done)
         if not seen:
             return
         if gathering is None:
-            self._learn(learner, done, calm=calm)
+            self._learn(learner, done, score, calm=calm)
         else:
             self._gathered(learner, gathering)
 
-    def _move_state(self, learner: KeyLearner, done: _Pending) -> None:
+    def _move_state(self, learner: KeyLearner, done: _Pending) -> Score:
         place = (done.run.query.device_id, done.run.query.key)
-        self._states[place] = learner.version.absorb(self.state(*place), done.run)
+        self._states[place], score = learner.version.absorb_scored(self.state(*place), done.run)
+        return score
 
-    def _learn(self, learner: KeyLearner, done: _Pending, *, calm: bool) -> None:
+    def _learn(self, learner: KeyLearner, done: _Pending, score: Score, *, calm: bool) -> None:
         run, version = done.run, learner.version
         expected = version.calm.calm(run.query)
         learner.reputation.note(run.query.device_id, log(max(run.total_us, FLOOR_US)) - expected.log_total_us)
         if not learner.reputation.trusted(run.query.device_id):
             return
-        predicted = log(done.forecast.p50_us) - expected.log_total_us
+        # A stored version has learned from the runs that it resumes from: they miss too little.
+        if not calm and not self._resuming:
+            self._misses[version.key].add(run, done.before, done.forecast, score)
+        predicted = log(done.forecast.total.p50_us) - expected.log_total_us
         learner.learn(rows_of(version, run, done.before, predicted, done.number), calm=calm)
         if self._freezes_by_itself and learner.comparisons_due:
-            learner.freeze()
+            self._freeze(version.key)
             self._refit(version.key, "comparisons frozen")
         elif (reason := learner.due) is not None:
             self._refit(version.key, reason)
@@ -299,11 +308,11 @@ class TestThenTrain:
         for run in gathering.runs:
             place = (run.query.device_id, run.query.key)
             before = self.state(*place)
-            forecast = learner.version.forecast(run.query, before, (Rung.RUNTIME,))[Rung.RUNTIME].total
+            forecast = learner.version.forecast(run.query, before, (Rung.RUNTIME,))[Rung.RUNTIME]
             self._count += 1
             done = _Pending(run.ended_at_us, self._count, run, before, forecast)
-            self._move_state(learner, done)
-            self._learn(learner, done, calm=run.run_id in calm_ids)
+            score = self._move_state(learner, done)
+            self._learn(learner, done, score, calm=run.run_id in calm_ids)
         self._refit(learner.version.key, "calm profile")
 
     def _profile(self, learner: KeyLearner, gathering: CalmGathering, *, final: bool) -> None:
@@ -321,10 +330,17 @@ class TestThenTrain:
                 place = (run.query.device_id, key)
                 self._states[place] = learner.version.absorb(self.state(*place), run)
 
+    def _freeze(self, key: PredictorKey) -> None:
+        learner = self._learner(key)
+        learner.freeze()
+        learner.version = self._misses[key].frozen(learner.version)
+
     def _refit(self, key: PredictorKey, reason: str) -> None:
-        published = self._learner(key).refit(reason)
+        learner = self._learner(key)
+        published = learner.refit(reason)
         if published is not None:
-            self._publish(published)
+            learner.version = self._misses[key].calibrated(published.version)
+            self._publish(replace(published, version=learner.version))
 
     def _publish(self, published: Published) -> None:
         if self._on_publish is not None:

@@ -10,7 +10,7 @@ Nothing here is trained or changed: `predictors.evaluate.TestThenTrain` makes ne
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from math import exp, log
 from typing import Any
@@ -19,24 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.calm_model import Calm, CalmModel
-from predictors.conformal import LEVELS, Spread, widened
+from predictors.conformal import LEVELS, NO_WIDTHS, NOT_CALIBRATED, Calibration, Spread, widened
 from predictors.context_features import CONTEXT_FEATURES_VERSION, FROZEN_NAMES, NAMES, context_vector
 from predictors.context_model import ContextModel, Stretch
 from predictors.device_state import DeviceState, group_of
 from predictors.forecast import Coverage, LatencyForecast, RunForecast, Rung
 from predictors.graph import Operator
+from predictors.jumps import jumps_of
 from predictors.operator_model import FLOOR_US
+from predictors.operator_scatter import DEFAULT_SCATTER, OperatorScatter
 from predictors.run import PredictorKey, Run, RunQuery
 from predictors.state_features import similar_residual, state_vector
 
 Floats = NDArray[np.float64]
 
-FORMAT = 2
+FORMAT = 3
 ALL_RUNGS = tuple(Rung)
 
-_LOW, _HIGH = LEVELS.index(0.05), LEVELS.index(0.95)
-_P90, _P99 = LEVELS.index(0.9), LEVELS.index(0.99)
-_MOST_LOG_US = 25.0
+_MEDIAN = LEVELS.index(0.5)
+_LEAST_LOG_US, _MOST_LOG_US = -1.0, 25.0
 FRESH = 0.98
 """From this freshness of the state on, context alone has no say."""
 _PLAIN_FIELDS = (
@@ -54,6 +55,14 @@ _PLAIN_FIELDS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How far the runtime rung missed a run: the miss over its spread, and the context's jumps before it."""
+
+    value: float
+    jumps: Floats
+
+
 @dataclass(frozen=True)
 class PredictorVersion:
     """Calm model, frozen comparisons and the learning runtime model of one predictor key."""
@@ -67,6 +76,10 @@ class PredictorVersion:
     stateless: ContextModel = field(default_factory=lambda: ContextModel(len(FROZEN_NAMES)))
     """What the runtime rung falls back on for a device of which nothing recent is known."""
     spreads: Mapping[Rung, Spread] = field(default_factory=dict)
+    calibration: Calibration = NOT_CALIBRATED
+    """How far the runtime rung misses, in spreads; before it is known, what the trees left over."""
+    scatters: Mapping[Rung, OperatorScatter] = field(default_factory=dict)
+    """How single operators scatter around their means on each rung."""
     correction_gain: float = 0.5
     """How much of the state's recent misses the next run is expected to show (0 to 1)."""
     trust: float = 0.0
@@ -110,6 +123,10 @@ class PredictorVersion:
                 Rung(rung): Spread(tuple(item["quantiles"]), item["smear_log"])
                 for rung, item in content["spreads"].items()
             },
+            calibration=Calibration.from_json(content["calibration"]),
+            scatters={
+                Rung(rung): OperatorScatter.from_json(rows) for rung, rows in content["scatters"].items()
+            },
             **{name: content[name] for name in _PLAIN_FIELDS},
         )
 
@@ -127,6 +144,8 @@ class PredictorVersion:
                 rung.value: {"quantiles": list(item.quantiles), "smear_log": item.smear_log}
                 for rung, item in self.spreads.items()
             },
+            "calibration": asdict(self.calibration),
+            "scatters": {rung.value: scatter.to_json() for rung, scatter in self.scatters.items()},
             **{name: getattr(self, name) for name in _PLAIN_FIELDS},
         }
 
@@ -176,7 +195,14 @@ class PredictorVersion:
         for rung in rungs:
             total = self._total(rung, query, calm, state, row)
             scale = total.mean_us / exp(calm.log_total_us)
-            forecasts[rung] = RunForecast(total, np.exp(calm.log_operators_us) * scale, coverage)
+            forecasts[rung] = RunForecast(
+                total,
+                np.exp(calm.log_operators_us) * scale,
+                coverage,
+                self.scatters.get(rung, DEFAULT_SCATTER),
+                log(scale),
+                state.widths if rung is Rung.RUNTIME else NO_WIDTHS,
+            )
         return forecasts
 
     def operator_latencies_us(
@@ -201,22 +227,39 @@ class PredictorVersion:
         """Return what the fast state adds to the runtime rung's log: its recent misses, fading in silence."""
         return self.correction_gain * state.miss_log * state.memory(query.started_at_us)
 
+    @property
+    def standard(self) -> tuple[float, ...]:
+        """Quantiles (at `LEVELS`) of the runtime rung's miss over its spread, before any widening."""
+        return self.calibration.quantiles or self.runtime.standard
+
     def absorb(self, state: DeviceState, run: Run) -> DeviceState:
         """Return the device's state after a finished run: the fast clock, constant time.
 
         Hand in runs of one device and processor in the order in which they ended.
         """
+        return self.absorb_scored(state, run)[0]
+
+    def absorb_scored(self, state: DeviceState, run: Run) -> tuple[DeviceState, Score]:
+        """Return the state after a finished run, and how far the runtime rung missed it."""
         query, state = run.query, self._valid(state)
         calm = self.calm.calm(query)
         residual = log(max(run.total_us, FLOOR_US)) - calm.log_total_us
         row = self._features(query, calm, state)
         expected = self._expected(row, query, calm, state)
-        miss = residual - expected.median
-        score = (miss - self.correction_log(query, state)) / expected.spread
-        return replace(
-            state.absorb(run, calm.log_total_us, residual, known=calm.known, reference=self.calm.reference),
-            widths=state.widths.after_run(score, self.runtime.standard),
-        ).correct(miss, expected.spread)
+        miss, correction = residual - expected.median, self.correction_log(query, state)
+        score = Score((miss - correction) / expected.spread, jumps_of(row))
+        alarm = self.calibration.alarm(score.jumps)
+        widths = state.widths.after_run(score.value / alarm, self.standard)
+        if 0 < len(run.latency_us) == len(calm.log_operators_us):
+            stretch_log = expected.log_mean + correction
+            operators_us = np.exp(calm.log_operators_us + stretch_log)
+            scatter = self.scatters.get(Rung.RUNTIME, DEFAULT_SCATTER)
+            held = scatter.inside(run.latency_us, operators_us, stretch_log, widths.operators)
+            widths = widths.after_operators(held)
+        absorbed = state.absorb(
+            run, calm.log_total_us, residual, known=calm.known, reference=self.calm.reference
+        )
+        return replace(absorbed, widths=widths).correct(miss, expected.spread), score
 
     def _total(
         self, rung: Rung, query: RunQuery, calm: Calm, state: DeviceState, row: Floats
@@ -224,10 +267,11 @@ class PredictorVersion:
         if rung is Rung.RUNTIME:
             stretch = self._expected(row, query, calm, state)
             shifted = stretch.shifted(self.correction_log(query, state))
-            return _from_stretch(calm, shifted, widened(self.runtime.standard, state.widths.run))
+            factor = self.calibration.alarm(jumps_of(row))
+            return _from_stretch(calm, shifted, factor * widened(self.standard, state.widths.run))
         if rung is Rung.CONTEXT_FROZEN:
             frozen = self.context_frozen
-            return _from_stretch(calm, frozen.predict(row, group_of(query)), frozen.standard)
+            return _from_stretch(calm, frozen.predict(row, group_of(query)), np.array(frozen.standard))
         shift = 0.0
         if rung is Rung.PER_CONDITION:
             shift = self.condition_log.get(query.condition or "", 0.0)
@@ -235,19 +279,19 @@ class PredictorVersion:
             shift = state.slowdown_log(query.started_at_us)
         spread = self.spreads.get(rung, Spread())
         point = calm.log_total_us + shift
-        return _latency(point, [point + quantile for quantile in spread.quantiles], point + spread.smear_log)
+        return _latency(point, point + np.array(spread.quantiles), point + spread.smear_log)
 
 
-def _from_stretch(calm: Calm, stretch: Stretch, standard: Sequence[float]) -> LatencyForecast:
+def _from_stretch(calm: Calm, stretch: Stretch, standard: Floats) -> LatencyForecast:
     point = calm.log_total_us + stretch.median
-    logs = [point + quantile * stretch.spread for quantile in standard]
-    return _latency(point, logs, calm.log_total_us + stretch.log_mean)
+    return _latency(point, point + standard * stretch.spread, calm.log_total_us + stretch.log_mean)
 
 
-def _latency(point: float, logs: Sequence[float], log_mean: float) -> LatencyForecast:
+def _latency(point: float, logs: Floats, log_mean: float) -> LatencyForecast:
     """Assemble a forecast whose quantiles are in order around the point; finite whatever was measured."""
-    safe = [exp(min(max(value, -1.0), _MOST_LOG_US)) for value in (log_mean, point, *logs)]
-    mean, p50, *quantiles = safe
-    p90 = max(p50, quantiles[_P90])
-    low, high = min(p50, quantiles[_LOW]), max(p90, quantiles[_HIGH])
-    return LatencyForecast(mean, p50, p90, max(high, quantiles[_P99]), low, high)
+    logs[:_MEDIAN] = np.minimum(logs[:_MEDIAN], point)
+    logs[_MEDIAN] = point
+    logs[_MEDIAN + 1 :] = np.maximum(logs[_MEDIAN + 1 :], point)
+    quantiles = np.exp(np.clip(logs, _LEAST_LOG_US, _MOST_LOG_US))
+    mean_us = exp(min(max(log_mean, _LEAST_LOG_US), _MOST_LOG_US))
+    return LatencyForecast(mean_us, tuple(quantiles.tolist()))

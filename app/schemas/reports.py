@@ -186,6 +186,8 @@ class ErrorFigures(BaseModel):
     coverage: float | None
     width: float | None
     winkler: float | None
+    coverage_50: float | None
+    coverage_99: float | None
 
 
 class ErrorGroup(BaseModel):

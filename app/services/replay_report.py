@@ -3,15 +3,19 @@
 import csv
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors import scores
 from predictors.evaluate import Scored
 from predictors.forecast import Rung
-from predictors.scores import operator_scores, run_scores
+
+Floats = NDArray[np.float64]
 
 COLUMNS = (
     *("run_id", "device_id", "processor", "model", "condition", "profiled", "measured_us", "offline_us"),
@@ -21,23 +25,35 @@ COLUMNS = (
 AFTER_CHANGE = ("1-5", "6-20", "later")
 
 
+@dataclass(frozen=True)
+class _Counted:
+    """One run on one rung and level: how many predictions, their summed terms and absolute errors."""
+
+    n: int
+    sums: Mapping[str, float]
+    ape: Floats
+
+
+Counted = Mapping[tuple[str, str], _Counted]
+"""By rung and level."""
+
+
 def report(scored: Sequence[Scored], runs_per_s: float) -> dict[str, Any]:
     """Return the replay's report; groups without a single run are left out."""
+    counted = [_count(item) for item in scored]
     places = after_change(scored)
-    groups: dict[str, Any] = {"all": group(scored)}
+
+    def group(members: Sequence[bool]) -> dict[str, Any]:
+        return _group(list(compress(counted, members)))
+
+    groups: dict[str, Any] = {"all": _group(counted)}
     for name, labels in (
         ("condition", [item.run.query.condition or "" for item in scored]),
         ("processor", [item.run.query.key.processor for item in scored]),
     ):
-        parts: dict[str, list[Scored]] = defaultdict(list)
-        for label, item in zip(labels, scored, strict=True):
-            parts[label].append(item)
-        groups[name] = {part: group(items) for part, items in sorted(parts.items())}
-    groups["unseen"] = group([item for item in scored if item.unseen])
-    groups["after_change"] = {
-        place: group([item for item, own in zip(scored, places, strict=True) if own == place])
-        for place in AFTER_CHANGE
-    }
+        groups[name] = {part: group([label == part for label in labels]) for part in sorted(set(labels))}
+    groups["unseen"] = group([item.unseen for item in scored])
+    groups["after_change"] = {part: group([place == part for place in places]) for part in AFTER_CHANGE}
     return {"runs_per_s": round(runs_per_s, 1), **groups}
 
 
@@ -54,27 +70,31 @@ def after_change(scored: Sequence[Scored]) -> list[str]:
     return places
 
 
-def group(scored: Sequence[Scored]) -> dict[str, Any]:
+def _count(item: Scored) -> Counted:
+    counted = {}
+    run = item.run
+    for rung, forecast in item.forecasts.items():
+        terms = scores.run_terms(run.total_us, forecast.total)
+        counted[rung.value, "run"] = _Counted(1, terms, np.array([terms["ape"]]))
+        if 0 < len(run.latency_us) == len(forecast.operators_us):
+            own = scores.operator_terms(run.latency_us, forecast)
+            sums = {name: float(values.sum()) for name, values in own.items()}
+            counted[rung.value, "operator"] = _Counted(len(run.latency_us), sums, own["ape"])
+    return counted
+
+
+def _group(members: Sequence[Counted]) -> dict[str, Any]:
     """Return the figures of one group of runs for every rung that was asked."""
-    if not scored:
-        return {"n": 0, "rungs": {}}
-    measured = np.array([item.run.total_us for item in scored])
-    rungs = {rung.value: {"run": _runs(scored, rung, measured)} for rung in scored[0].forecasts}
-    timed = [item for item in scored if len(item.run.latency_us)]
-    if timed:
-        latencies = np.concatenate([item.run.latency_us for item in timed])
-        for rung in scored[0].forecasts:
-            predicted = np.concatenate([item.forecasts[rung].operators_us for item in timed])
-            rungs[rung.value]["operator"] = operator_scores(latencies, predicted)
-    return {"n": len(scored), "rungs": rungs}
-
-
-def _runs(scored: Sequence[Scored], rung: Rung, measured: NDArray[np.float64]) -> dict[str, float]:
-    totals = [item.forecasts[rung].total for item in scored]
-    mean, p50, p90, p99, low, high = np.array(
-        [(t.mean_us, t.p50_us, t.p90_us, t.p99_us, t.low_us, t.high_us) for t in totals]
-    ).T
-    return run_scores(measured, mean, {0.05: low, 0.5: p50, 0.9: p90, 0.95: high, 0.99: p99}, low, high)
+    parts: dict[tuple[str, str], list[_Counted]] = defaultdict(list)
+    for member in members:
+        for place, counted in member.items():
+            parts[place].append(counted)
+    rungs: dict[str, dict[str, Any]] = defaultdict(dict)
+    for (rung, level), own in parts.items():
+        sums = {name: sum(item.sums[name] for item in own) for name in own[0].sums}
+        median_ape = float(np.median(np.concatenate([item.ape for item in own])))
+        rungs[rung][level] = scores.figures(sum(item.n for item in own), sums, median_ape)
+    return {"n": len(members), "rungs": rungs}
 
 
 def write_predictions(path: Path, scored: Iterable[Scored], model_names: Mapping[str, str]) -> None:

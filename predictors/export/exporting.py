@@ -4,6 +4,8 @@ from predictors.correction import WIDTH
 from predictors.export.calm import calm_graph
 from predictors.export.onnx_predictor import Exported
 from predictors.export.runtime import runtime_graph
+from predictors.forecast import Rung
+from predictors.operator_scatter import DEFAULT_SCATTER
 from predictors.version import PredictorVersion
 
 
@@ -18,5 +20,7 @@ def export_version(version: PredictorVersion) -> Exported:
         levels=dict(version.levels),
         seen_types=version.calm.operators.seen_types,
         correction_gain=version.correction_gain,
-        standard=version.runtime.standard,
+        standard=version.standard,
+        calibration=version.calibration,
+        scatter=version.scatters.get(Rung.RUNTIME, DEFAULT_SCATTER),
     )

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from predictors.calm_model import Calm
-from predictors.conformal import widened
+from predictors.conformal import Calibration, widened
 from predictors.context_features import context_vector
 from predictors.correction import coordinates
 from predictors.cost_law import kinds
@@ -16,6 +17,8 @@ from predictors.device_state import DeviceState, group_of
 from predictors.features import feature_matrix
 from predictors.forecast import Coverage, LatencyForecast, RunForecast
 from predictors.graph import Operator
+from predictors.jumps import jumps_of
+from predictors.operator_scatter import OperatorScatter
 from predictors.run import PredictorKey, RunQuery
 from predictors.state_features import similar_residual, state_vector
 from predictors.work import work
@@ -30,7 +33,8 @@ class Exported:
 
     `reference` names the calm profile (a state kept against another one is not used), `levels` are the calm
     levels of context fields, `correction_gain` is how much of recent misses the next run should show,
-    `standard` the quantiles of standardised misses.
+    `standard` the quantiles of standardised misses, `calibration` how context jumps widen them, `scatter`
+    how single operators scatter.
     """
 
     key: PredictorKey
@@ -42,6 +46,8 @@ class Exported:
     seen_types: frozenset[str]
     correction_gain: float
     standard: tuple[float, ...]
+    calibration: Calibration
+    scatter: OperatorScatter
 
 
 def known_name(model: str, profiled: bool) -> str:
@@ -73,6 +79,7 @@ class OnnxPredictor:
         state = state if state.reference in ("", exported.reference) else DeviceState.initial()
         calm = self.calm(query)
         vector = [*context_vector(query, calm, exported.levels), *state_vector(query, calm, state)]
+        alarm = exported.calibration.alarm(jumps_of(np.array(vector)))
         memory = state.memory(query.started_at_us)
         feed: Feed = {
             "circumstances": np.array([vector[: self._width]], dtype=np.float32),
@@ -81,12 +88,18 @@ class OnnxPredictor:
             "state_log": np.array([similar_residual(calm, state) * memory]),
             "freshness": np.array([memory]),
             "correction_log": np.array([exported.correction_gain * state.miss_log * memory]),
-            "standard": np.array(widened(exported.standard, state.widths.run)),
+            "standard": alarm * widened(exported.standard, state.widths.run),
         }
-        quantiles, stretch = self._runtime.run(["forecast_us", "stretch"], _taken(self._runtime, feed))
-        total = LatencyForecast(*(float(value) for value in quantiles))
-        coverage = Coverage(calm.learned, calm.fallback)
-        return RunForecast(total, np.exp(calm.log_operators_us) * float(stretch[0]), coverage)
+        outputs = ["mean_us", "quantiles_us", "stretch"]
+        mean_us, quantiles, stretch = self._runtime.run(outputs, _taken(self._runtime, feed))
+        return RunForecast(
+            LatencyForecast(float(mean_us[0]), tuple(quantiles.tolist())),
+            np.exp(calm.log_operators_us) * float(stretch[0]),
+            Coverage(calm.learned, calm.fallback),
+            exported.scatter,
+            log(float(stretch[0])),
+            state.widths,
+        )
 
     def calm(self, query: RunQuery) -> Calm:
         """Return the run's calm expectation; its share of memory-bound time is not exported (0.5)."""

@@ -2,9 +2,9 @@
 
 Inputs: `circumstances` float32 (1, width), the vector of `PredictorVersion.features`; `group` string (1,);
 `log_calm_us`, `state_log`, `freshness`, `correction_log` float64 (1,); `standard` float64 (9,), the
-quantiles of the standardised miss as the device widens them. Outputs: `forecast_us`
-float64 (6,): mean, median, 90 % and 99 % quantiles, low and high of the 90 % interval; `stretch`
-float64 (1,): what calm operator latencies are to be multiplied by to give conditional means.
+quantiles of the standardised miss as the device and its context widen them. Outputs: `mean_us` float64 (1,);
+`quantiles_us` float64 (9,), at `LEVELS`; `stretch` float64 (1,): what calm operator latencies are to be
+multiplied by to give conditional means.
 """
 
 import onnx
@@ -21,8 +21,6 @@ from predictors.version import FRESH, PredictorVersion
 STRING, DOUBLE, FLOAT = onnx.TensorProto.STRING, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT
 
 _SCALARS = ("log_calm_us", "state_log", "freshness", "correction_log")
-_LOW, _HIGH = LEVELS.index(0.05), LEVELS.index(0.95)
-_P90, _P99 = LEVELS.index(0.9), LEVELS.index(0.99)
 
 
 def runtime_graph(version: PredictorVersion) -> bytes:
@@ -44,7 +42,7 @@ def runtime_graph(version: PredictorVersion) -> bytes:
     )
     median, mean = (build.op("Add", value, "correction_log") for value in (median, mean))
     point = build.op("Add", "log_calm_us", median)
-    forecast, mean_us = _forecast(build, point, spread, build.op("Add", "log_calm_us", mean))
+    mean_us, quantiles = _forecast(build, point, spread, build.op("Add", "log_calm_us", mean))
     stretch = build.op("Div", mean_us, build.op("Exp", "log_calm_us"))
     scalar: Declared = (DOUBLE, [1])
     return build.model(
@@ -55,7 +53,7 @@ def runtime_graph(version: PredictorVersion) -> bytes:
             **dict.fromkeys(_SCALARS, scalar),
             "standard": (DOUBLE, [len(LEVELS)]),
         },
-        {"forecast_us": (forecast, [6]), "stretch": (stretch, [1])},
+        {"mean_us": (mean_us, [1]), "quantiles_us": (quantiles, [len(LEVELS)]), "stretch": (stretch, [1])},
         {"predictor": version.digest},
     )
 
@@ -94,17 +92,15 @@ def _trees(build: Builder, boosted: Boosted, rows: str) -> str:
 
 
 def _forecast(build: Builder, point: str, spread: str, log_mean: str) -> tuple[str, str]:
-    """Add the quantiles around the point, in order and within bounds; return all six and the mean."""
-    quantiles = build.op("Add", point, build.op("Mul", spread, "standard"))
+    """Add the mean and the quantiles around the point, in order and within bounds."""
+    logs = build.op("Add", point, build.op("Mul", spread, "standard"))
     mean, p50, all_us = (
-        build.op("Exp", build.clipped(value, -1.0, 25.0)) for value in (log_mean, point, quantiles)
+        build.op("Exp", build.clipped(value, -1.0, 25.0)) for value in (log_mean, point, logs)
     )
-
-    def quantile(place: int) -> str:
-        return build.op("Gather", all_us, build.indexes(place), axis=0)
-
-    p90 = build.op("Max", p50, quantile(_P90))
-    low = build.op("Min", p50, quantile(_LOW))
-    high = build.op("Max", p90, quantile(_HIGH))
-    p99 = build.op("Max", high, quantile(_P99))
-    return build.op("Concat", mean, p50, p90, p99, low, high, axis=0), mean
+    middle, count = LEVELS.index(0.5), len(LEVELS)
+    below, above = (
+        build.op("Slice", all_us, *(build.indexes(edge) for edge in edges))
+        for edges in ((0, middle, 0), (middle + 1, count, 0))
+    )
+    ordered = (build.op("Min", p50, below), p50, build.op("Max", p50, above))
+    return mean, build.op("Concat", *ordered, axis=0)

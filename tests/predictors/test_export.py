@@ -47,14 +47,7 @@ def fitted() -> Fitted:
 
 
 def figures(forecast: LatencyForecast) -> list[float]:
-    return [
-        forecast.mean_us,
-        forecast.p50_us,
-        forecast.p90_us,
-        forecast.p99_us,
-        forecast.low_us,
-        forecast.high_us,
-    ]
+    return [forecast.mean_us, *forecast.quantiles_us]
 
 
 def assert_same(fitted: Fitted, run: Run, state: DeviceState) -> None:
@@ -62,6 +55,7 @@ def assert_same(fitted: Fitted, run: Run, state: DeviceState) -> None:
     got = fitted.predictor.forecast(run.query, state)
     assert figures(got.total) == pytest.approx(figures(expected.total), rel=PARITY)
     assert got.operators_us == pytest.approx(expected.operators_us, rel=PARITY)
+    assert got.operator_quantiles_us() == pytest.approx(expected.operator_quantiles_us(), rel=PARITY)
     assert got.coverage == expected.coverage
 
 
