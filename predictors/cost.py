@@ -97,6 +97,17 @@ def first_shape(shapes: tuple[Shape, ...]) -> Shape | None:
     return shapes[0] if shapes else None
 
 
+@lru_cache(maxsize=65_536)
+def elements(shape: Shape) -> int:
+    """Return the elements that a kernel touches: as `element_count`, but two or more zeros are placeholders.
+
+    Some frameworks fill short shapes up to four dimensions with zeros, `(1, 0, 1001, 0)` for `(1, 1001)`.
+    """
+    if shape.count(0) > 1:
+        return prod(size for size in shape if size)
+    return element_count(shape)
+
+
 def integer_attribute(operator: Operator, name: str, default: int) -> int:
     """Return an attribute as an integer, `default` where it is absent or of another kind."""
     value = operator.attributes.get(name, default)
@@ -146,7 +157,7 @@ def _nothing(_operator: Operator) -> float:
 
 
 def _outputs(operator: Operator) -> float:
-    return float(sum(element_count(shape) for shape in operator.outputs))
+    return float(sum(elements(shape) for shape in operator.outputs))
 
 
 def _inputs_per_output(operator: Operator) -> float:
@@ -159,7 +170,7 @@ def _inputs_per_output(operator: Operator) -> float:
 
 def _convolution(operator: Operator) -> float:
     shape = first_shape(operator.outputs)
-    return 0.0 if shape is None else element_count(shape) * _inputs_per_output(operator)
+    return 0.0 if shape is None else elements(shape) * _inputs_per_output(operator)
 
 
 def _transposed_convolution(operator: Operator) -> float:
@@ -167,9 +178,9 @@ def _transposed_convolution(operator: Operator) -> float:
     if shape is None:
         return 0.0
     if len(operator.inputs) > 1 and len(operator.inputs[1]) > 1:
-        return float(element_count(shape) * prod(operator.inputs[1][1:]))
+        return float(elements(shape) * prod(operator.inputs[1][1:]))
     channels = dimension(first_shape(operator.outputs) or (), 1)
-    return element_count(shape) * channels * float(prod(kernel_shape(operator)))
+    return elements(shape) * channels * float(prod(kernel_shape(operator)))
 
 
 def _fully_connected(operator: Operator) -> float:
@@ -178,8 +189,8 @@ def _fully_connected(operator: Operator) -> float:
         return 0.0
     data = operator.inputs[0]
     transposed = integer_attribute(operator, "transA", 0) == 1 and len(data) == 2
-    inner = dimension(data, 0) if transposed else element_count(data) / max(dimension(data, 0), 1)
-    return element_count(shape) * float(inner)
+    inner = dimension(data, 0) if transposed else elements(data) / max(dimension(data, 0), 1)
+    return elements(shape) * float(inner)
 
 
 def _matrix_product(operator: Operator) -> float:
@@ -187,9 +198,7 @@ def _matrix_product(operator: Operator) -> float:
     if shape is None or not operator.inputs:
         return 0.0
     data = operator.inputs[0]
-    return float(
-        element_count(shape) * dimension(data, -2 if integer_attribute(operator, "transA", 0) else -1)
-    )
+    return float(elements(shape) * dimension(data, -2 if integer_attribute(operator, "transA", 0) else -1))
 
 
 def _attention(operator: Operator) -> float:
@@ -211,7 +220,7 @@ def _recurrent(operator: Operator) -> float:
     if shape is None:
         return 0.0
     steps = dimension(shape, 0) * dimension(shape, 1)
-    weights = sum(element_count(weight) for weight in operator.inputs[1:3])
+    weights = sum(elements(weight) for weight in operator.inputs[1:3])
     hidden = integer_attribute(operator, "hidden_size", 0)
     gates = RECURRENT_GATES[operator.op_type]
     return float(steps * (weights or gates * hidden * (hidden + dimension(shape, -1))))
@@ -223,7 +232,7 @@ def _pool(operator: Operator) -> float:
 
 def _elementwise(operator: Operator) -> float:
     if operator.op_type.startswith(("Global", "Reduce", "Arg")):
-        return float(sum(element_count(shape) for shape in operator.inputs[:1]))
+        return float(sum(elements(shape) for shape in operator.inputs[:1]))
     size = integer_attribute(operator, "size", 1) if operator.op_type == "LRN" else 1
     return _outputs(operator) * OPERATIONS_PER_ELEMENT.get(operator.op_type, 1.0) * max(size, 1)
 
@@ -237,19 +246,19 @@ def weight_bytes(operator: Operator) -> float:
     """Return the bytes of the constant weights read: a weighted operator's inputs after the first."""
     if operator.op_type not in WEIGHTED:
         return 0.0
-    count = sum(element_count(shape) for shape in operator.inputs[1:])
+    count = sum(elements(shape) for shape in operator.inputs[1:])
     if operator.op_type in FULLY_CONNECTED and operator.inputs and operator.outputs:
         # Some frameworks list the bias alone once they have packed the weight matrix away.
         data, shape = operator.inputs[0], operator.outputs[0]
-        inner = element_count(data) / max(dimension(data, 0), 1)
-        count = max(count, int(inner * element_count(shape) / max(dimension(shape, 0), 1)))
+        inner = elements(data) / max(dimension(data, 0), 1)
+        count = max(count, int(inner * elements(shape) / max(dimension(shape, 0), 1)))
     return float(max(count, 0) * element_bytes(operator))
 
 
 def input_bytes(operator: Operator) -> float:
     """Return the bytes of activations read, weights not counted."""
     shapes = operator.inputs[:1] if operator.op_type in WEIGHTED else operator.inputs
-    return float(max(sum(element_count(shape) for shape in shapes), 0) * element_bytes(operator))
+    return float(max(sum(elements(shape) for shape in shapes), 0) * element_bytes(operator))
 
 
 def output_bytes(operator: Operator) -> float:

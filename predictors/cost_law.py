@@ -28,10 +28,16 @@ TERMS = ("start", "macs", "activation_bytes", "weight_bytes")
 PRIOR_LOG = (0.7, -9.2, -8.3, -9.0)
 """Before any measurement: 2 µs to start, 10 GMAC/s, 4 GB/s of activations, 8 GB/s of weights."""
 
-_FREEDOM = (3.0, 1.0, 0.5, 0.25)
-"""Prior standard deviation of a log rate around its parent's, by depth in the tree."""
+_FREEDOM = np.array(
+    [[3.0, 3.0, 3.0, 3.0], [0.4, 1.0, 1.0, 1.0], [0.3, 0.5, 0.5, 0.5], [0.2, 0.25, 0.25, 0.25]]
+)
+"""Prior standard deviations of the log rates around their parent's, by depth in the tree.
 
-_FREEDOM_NEAR_SIBLINGS = (0.25, 0.5, 0.4, 0.3)
+Starting a kernel costs about the same whatever it computes."""
+
+_FREEDOM_NEAR_SIBLINGS = np.array(
+    [[0.25, 0.25, 0.25, 0.25], [0.25, 0.5, 0.5, 0.5], [0.2, 0.4, 0.4, 0.4], [0.15, 0.3, 0.3, 0.3]]
+)
 """The same, around what sibling processors have there (after their overall speed is taken out)."""
 
 _SIBLINGS_COUNT = 1.0
@@ -135,7 +141,7 @@ class CostLaw:
         return PRIOR_LOG
 
 
-def _estimate(terms: Floats, logs: Floats, precision: Floats, prior: Floats, freedom: float) -> Floats:
+def _estimate(terms: Floats, logs: Floats, precision: Floats, prior: Floats, freedom: Floats) -> Floats:
     """Return the log rates of greatest posterior density, by damped Gauss-Newton steps."""
 
     def loss(rates: Floats) -> float:
@@ -150,7 +156,7 @@ def _estimate(terms: Floats, logs: Floats, precision: Floats, prior: Floats, fre
         jacobian = parts / predicted[:, None]
         misses = np.log(predicted) - logs
         robust = precision * np.minimum(1.0, _HUBER / np.maximum(np.abs(misses), 1e-9))
-        curvature = jacobian.T @ (jacobian * robust[:, None]) + np.eye(len(prior)) / freedom**2
+        curvature = jacobian.T @ (jacobian * robust[:, None]) + np.diag(1.0 / freedom**2)
         slope = jacobian.T @ (robust * misses) + (rates - prior) / freedom**2
         before = best
         for _ in range(6):

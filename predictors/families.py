@@ -18,7 +18,7 @@ FAMILIES = (
         "normalisation",
         "batch_normalisation",
     ),
-    *("activation", "binary", "softmax", "layout", "movement", "shape_only"),
+    *("activation", "binary", "softmax", "layout", "movement", "shape_only", "image_convolution"),
 )
 """The index in this tuple is the categorical feature `family`."""
 
@@ -26,13 +26,16 @@ DENSE = frozenset(
     {
         *("spatial_convolution", "winograd_convolution", "pointwise_convolution", "unknown_convolution"),
         *("grouped_convolution", "transposed_convolution", "fully_connected", "matrix_product"),
-        *("attention", "recurrent"),
+        *("image_convolution", "attention", "recurrent"),
     }
 )
 """Families bound by arithmetic: matrix products in one form or another."""
 
 WINDOWED = frozenset({"depthwise_convolution", "pool"})
 """Families that slide a window over each channel on its own."""
+
+MOST_IMAGE_CHANNELS = 4
+"""A convolution that reads an image has too few channels to fill its vectors: it tells little of others."""
 
 LEAST_WINOGRAD_CHANNELS = 8
 """With fewer channels the transforms cost more than the multiplications they save."""
@@ -83,6 +86,8 @@ def _convolution(operator: Operator) -> str:
     window = kernel(operator)
     if not window:
         return "unknown_convolution"
+    if before <= MOST_IMAGE_CHANNELS:
+        return "image_convolution"
     if max(window) <= 1:
         return "pointwise_convolution"
     dilations = cost.integers_attribute(operator, "dilations") or (1,)

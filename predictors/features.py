@@ -18,7 +18,7 @@ from predictors.geometry import channels, kernel, strides
 from predictors.graph import Operator, element_count
 from predictors.work import padding, work
 
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 
 NAMES = (
     *("family", "log_macs", "log_input_bytes", "log_weight_bytes", "log_output_bytes", "log_intensity"),

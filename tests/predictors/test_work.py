@@ -3,6 +3,7 @@ import math
 import pytest
 from hypothesis import given
 
+from predictors import cost
 from predictors.families import family
 from predictors.graph import Operator
 from predictors.work import padding, work
@@ -13,7 +14,8 @@ from tests.operators import conv, odd_operators
     ("operator", "expected"),
     [
         (conv(64, 64, 28), "winograd_convolution"),
-        (conv(3, 64, 28), "spatial_convolution"),
+        (conv(3, 64, 28), "image_convolution"),
+        (conv(8, 7, 28), "spatial_convolution"),
         (conv(64, 64, 28, stride=2), "spatial_convolution"),
         (conv(64, 64, 28, kernel=1), "pointwise_convolution"),
         (conv(64, 64, 28, group=64), "depthwise_convolution"),
@@ -39,3 +41,10 @@ def test_channels_are_filled_up_to_whole_vectors() -> None:
 @given(odd_operators)
 def test_work_is_finite_and_never_negative(operator: Operator) -> None:
     assert all(math.isfinite(value) and value >= 0 for value in work(operator))
+
+
+def test_zeros_that_fill_up_short_shapes_hide_no_work() -> None:
+    """`(1, 0, 1001, 0)` is a row of 1001, written in four dimensions; one zero alone is an empty tensor."""
+    padded = Operator("Gemm", ((1, 0, 1056, 0), (0, 0)), ((1, 0, 1001, 0),))
+    assert work(padded).macs > 0.99 * 1056 * 1001
+    assert cost.output_bytes(Operator("Relu", ((1, 0, 7, 7),), ((1, 0, 7, 7),))) == 0
