@@ -24,6 +24,7 @@ from app.services.kernels import KernelCache
 from app.services.keys import KeyRing
 from app.services.outcomes import OutcomeService
 from app.services.plan import PlanService
+from app.services.plan_feedback import PlanFeedback
 from app.services.predict import PredictService
 from app.services.shelf import Shelf
 from app.services.situations import Situations
@@ -55,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
         service.state.gate = Gate(None if settings.open else KeyRing(database), settings.rate_limit)
         service.state.shelf = shelf
         kernels = KernelCache()
-        service.state.plans = PlanService(database, shelf, kernels)
+        service.state.plans = PlanService(database, shelf, kernels, PlanFeedback(database))
         service.state.coverage = CoverageService(database, shelf, kernels)
         service.state.outcomes = OutcomeService(database)
         service.state.predictions = PredictService(Situations(database, shelf, kernels))

@@ -73,9 +73,10 @@ def bootstrap_ratio(over: Sequence[float], under: Sequence[float], seed: int = 0
     if len(top) < LEAST[mean] or bottom.sum() <= 0:
         return Estimate(None, None, None, len(top))
     generator = np.random.default_rng(seed)
+    rows = max(1, _CHUNK // len(top))
     ratios = []
-    for _ in range(RESAMPLES):
-        drawn = generator.integers(0, len(top), len(top))
-        ratios.append(top[drawn].sum() / max(bottom[drawn].sum(), 1e-12))
-    low, high = np.quantile(ratios, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    for start in range(0, RESAMPLES, rows):
+        drawn = generator.integers(0, len(top), (min(rows, RESAMPLES - start), len(top)))
+        ratios.append(top[drawn].sum(axis=1) / np.maximum(bottom[drawn].sum(axis=1), 1e-12))
+    low, high = np.quantile(np.concatenate(ratios), [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return Estimate(float(top.sum() / bottom.sum()), float(low), float(high), len(top))

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.planning.costs import DEFAULT_SPREAD, Spread, Transfer
+from app.planning.costs import DEFAULT_SPREAD, Contention, Spread, Transfer
 from app.planning.problem import ModelRequest, Problem, Processor
 from predictors.forecast import Rung
 from predictors.fusion import KernelGraph
@@ -18,6 +18,7 @@ CPU = Processor("cpu:0", "cpu", frozenset({"cpu:0"}))
 GPU = Processor("gpu", "gpu", frozenset({"gpu"}))
 NPU = Processor("npu", "npu", frozenset({"npu"}))
 _TRANSFER = Transfer(30.0, 1e-4)
+_NOT_SLOWED = Contention()
 
 
 @dataclass
@@ -29,7 +30,7 @@ class HashedCosts:
     dispatch: float = 5.0
     scatter: Spread = DEFAULT_SPREAD
     zero: bool = False
-    beside: float = 0.0
+    beside: Contention = _NOT_SLOWED
     rows: int = 0
     calls: list[str] = field(default_factory=list)
 
@@ -52,7 +53,7 @@ class HashedCosts:
     def transfer(self, source: str, target: str) -> Transfer:
         return self.transfer_cost
 
-    def contention(self, processor: str, beside: str) -> float:
+    def contention(self, processor: str, beside: str) -> Contention:
         return self.beside
 
     def dtypes(self, processor: str) -> tuple[str, ...]:

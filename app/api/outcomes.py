@@ -8,7 +8,9 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.bodies import read_body
 from app.api.dependencies import IngestDep, OutcomesDep, SettingsDep
+from app.api.documented import request_body
 from app.auth import require
+from app.schemas.outcomes import OutcomeBatch
 from app.services.keys import Principal, Role
 
 router = APIRouter(prefix="/v1", tags=["plans"])
@@ -20,7 +22,7 @@ Executor = Annotated[Principal, Depends(require(Role.SCHEDULER, Role.AGENT))]
 _encode = msgspec.json.Encoder().encode
 
 
-@router.post("/plans/{plan_id}/outcomes", response_class=Response)
+@router.post("/plans/{plan_id}/outcomes", response_class=Response, openapi_extra=request_body(OutcomeBatch))
 async def post_outcomes(
     plan_id: str,
     request: Request,

@@ -15,6 +15,7 @@ from app.api.dependencies import DatabaseDep, PlansDep, ShelfDep
 from app.auth import require
 from app.planning.answered import as_answered
 from app.schemas.plans import PlanAnswerOut, PlanRequest
+from app.services.explore import Exploring
 from app.services.keys import Role
 from app.services.plan import ModelToPlan, PlanAnswer, PlanQuestion
 from app.services.watch import PlanWatch
@@ -59,6 +60,7 @@ def post_plan(request: PlanRequest, plans: PlansDep) -> Response:
         memory_cap_bytes=request.memory_cap_bytes,
         max_share=request.max_share,
         budget_ms=request.budget_ms,
+        exploring=None if request.explore is None else Exploring(request.explore.share, request.explore.seed),
     )
     return _answer(plans.answer(question, request.model_dump(mode="json", exclude_unset=True)))
 
@@ -132,5 +134,28 @@ def _answer(answer: PlanAnswer) -> Response:
         "unavailable": answer.unavailable,
         "recent_error": {side: error._asdict() for side, error in answer.recent_error.items()},
         "impossible": answer.impossible,
+        "chosen": answer.choice,
+        "transfers": [
+            {
+                "source": source,
+                "target": target,
+                "latency_us": transfer.cost.latency_us,
+                "us_per_byte": transfer.cost.us_per_byte,
+                "conversion_us_per_byte": transfer.conversion_us_per_byte,
+                "basis": transfer.basis,
+                "n": transfer.n,
+            }
+            for (source, target), transfer in answer.learned.transfers.items()
+        ],
+        "stage_costs": {
+            name: {
+                "dispatch_us": stages.dispatch_us,
+                "factor": stages.factor,
+                "contention": {other: pair._asdict() for other, pair in stages.contention.items()},
+                "n": stages.n,
+            }
+            for name, stages in answer.learned.stages.items()
+        },
+        "support": answer.support,
     }
     return Response(_encode(body), media_type=JSON)

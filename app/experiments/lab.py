@@ -17,6 +17,7 @@ from app.services.keys import ANYBODY
 from app.services.learn import Learning
 from app.services.outcomes import OutcomeService
 from app.services.plan import ModelToPlan, PlanQuestion, PlanService
+from app.services.plan_feedback import PlanFeedback
 from app.services.prepare import prepare
 from app.services.report import ErrorReport
 from app.services.shelf import Shelf
@@ -48,7 +49,9 @@ class Lab:
         self._writer = MeasurementWriter(
             self._database.dialect, partition_days=settings.partition_days, on_runs=FastClock(shelf)
         )
-        self._plans = PlanService(self._database, shelf, KernelCache(lambda: 10.0 * next(ticks)))
+        self._plans = PlanService(
+            self._database, shelf, KernelCache(lambda: 10.0 * next(ticks)), PlanFeedback(self._database)
+        )
         self._outcomes = OutcomeService(self._database)
         self._learning = Learning(self._database)
 

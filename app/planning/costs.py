@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,20 @@ class Transfer:
     def cost_us(self, size_bytes: float) -> float:
         """Return the cost of one copy; nothing is paid for nothing."""
         return self.latency_us + self.us_per_byte * size_bytes if size_bytes > 0 else 0.0
+
+
+class Contention(NamedTuple):
+    """How one processor slows another while both work; none where both coefficients are 0.
+
+    `beside` is the relative slowdown by whatever runs there, `per_demand` that by each (byte a microsecond)²
+    of what both of them move.
+    """
+
+    beside: float = 0.0
+    per_demand: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self.beside > 0 or self.per_demand > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +109,8 @@ class CostSource(Protocol):
         """Return the cost of starting one stage."""
         ...
 
-    def contention(self, processor: str, beside: str) -> float:
-        """Return by how much a byte a microsecond moved by `beside` slows `processor`; 0 until learned."""
+    def contention(self, processor: str, beside: str) -> Contention:
+        """Return how work on `beside` slows `processor`; not at all until learned."""
         ...
 
     def dtypes(self, processor: str) -> Collection[str]:
@@ -125,7 +139,8 @@ class CostTable:
         self.dispatch_us = [source.dispatch_us(name) for name in names]
         self.spread = [source.spread(name) for name in names]
         self.contention = [
-            [0.0 if one == other else source.contention(one, other) for other in names] for one in names
+            [Contention() if one == other else source.contention(one, other) for other in names]
+            for one in names
         ]
         self.transfer = [
             [Transfer(0.0, 0.0) if one == other else source.transfer(one, other) for other in names]

@@ -78,7 +78,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage of a plan as answered; `operators` are names in the model file, times in microseconds."""
+    """One stage of a plan as answered; `operators` are names in the model file, times in microseconds.
+
+    `compute_us` is what its kernels take alone, `moved_bytes` what they move through memory, `reads` the
+    bytes that it fetches from each other processor.
+    """
 
     id: int
     model: int
@@ -88,6 +92,9 @@ class Stage:
     start_us: float
     end_us: float
     after: tuple[int, ...]
+    compute_us: float = 0.0
+    moved_bytes: float = 0.0
+    reads: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from app.planning import usage
 from app.planning.bounds import lower_bound_us
+from app.planning.contention import moved_bytes
 from app.planning.costs import CostSource
 from app.planning.distribution import Floats, Sampler, summary
 from app.planning.effort import Effort
@@ -326,9 +327,29 @@ def _stages(problem: Problem, timeline: Timeline, jobs: Jobs) -> tuple[Stage, ..
             start_us=timeline.start_us[place],
             end_us=timeline.end_us[place],
             after=timeline.waits[place],
+            compute_us=_compute_us(problem, timeline, place),
+            moved_bytes=moved_bytes(problem, timeline, place),
+            reads=_reads(problem, timeline, place),
         )
         for place, work in enumerate(timeline.draft.works)
     )
+
+
+def _compute_us(problem: Problem, timeline: Timeline, place: int) -> float:
+    """Return what a work takes alone beyond dispatch and copies: its kernels, and joining rows."""
+    alone = sum(timeline.kernels_us[place]) / (timeline.slowed[place] if timeline.slowed else 1.0)
+    dispatch_us = problem.costs.dispatch_us[timeline.draft.works[place].processor]
+    copied_us = sum(copy.cost_us for copy in timeline.copies[place])
+    return alone + max(0.0, timeline.fixed_us[place] - dispatch_us - copied_us)
+
+
+def _reads(problem: Problem, timeline: Timeline, place: int) -> dict[str, float]:
+    """Return the bytes that a work fetches, by the processor that wrote them."""
+    reads: dict[str, float] = {}
+    for copy in timeline.copies[place]:
+        name = problem.processors[copy.source].name
+        reads[name] = reads.get(name, 0.0) + copy.size_bytes
+    return reads
 
 
 def _plan_id(problem: Problem, strategy: Strategy, draft: Draft) -> str:

@@ -44,7 +44,8 @@ class Copy:
 class Timeline:
     """A draft laid out in time; all lists have one entry a work, times in microseconds.
 
-    `shares` are the parts of its kernels that a work computes, with rows that overlap.
+    `shares` are the parts of its kernels that a work computes, with rows that overlap; `slowed` are the
+    factors by which works beside it made its kernels slower (empty: none was).
     """
 
     draft: Draft
@@ -56,6 +57,7 @@ class Timeline:
     release_us: tuple[float, ...]
     start_us: tuple[float, ...]
     end_us: tuple[float, ...]
+    slowed: tuple[float, ...] = ()
 
     @cached_property
     def latency_us(self) -> float:

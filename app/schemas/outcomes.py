@@ -30,6 +30,7 @@ class _OutcomeFields(Struct, kw_only=True):
     propensity: Propensity | None = None
     alternatives: Annotated[list[Name], Meta(max_length=1000)] = []
     stages: list[Stage] = []
+    draw: Annotated[Name, Meta(description="seed with which the plan was drawn")] | None = None
     device_id: Name | None = None
     condition: Annotated[str, Meta(max_length=100)] | None = None
     episode: Annotated[Name, Meta(description="outcomes that were interleaved share one")] | None = None

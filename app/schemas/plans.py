@@ -4,6 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.schemas.plan_basis import ChosenOut, StageCostsOut, SupportOut, TransferOut
+
 Objective = Literal["mean", "p90", "p99"]
 Granularity = Literal["subgraph", "inter_operator", "intra_operator", "task"]
 Positive = Annotated[float, Field(gt=0)]
@@ -32,6 +34,15 @@ class Support(BaseModel):
     unsupported: list[str] = []
 
 
+class ExploreIn(BaseModel):
+    """Draw another plan than the best one in a share of requests; the same `seed` draws the same again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    seed: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+
 class PlanRequest(BaseModel):
     """What a scheduler asks: models, a device or SoC, and optional limits."""
 
@@ -50,6 +61,7 @@ class PlanRequest(BaseModel):
     memory_cap_bytes: Annotated[int, Field(gt=0)] | None = None
     max_share: dict[str, Annotated[float, Field(gt=0, le=1)]] = {}
     budget_ms: Annotated[float, Field(gt=0, le=60_000)] = 10.0
+    explore: ExploreIn | None = None
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
@@ -79,7 +91,11 @@ class SplitOut(BaseModel):
 
 
 class StageOut(BaseModel):
-    """What one processor runs in one go; `operators` are names in the model file, `after` other stages."""
+    """What one processor runs in one go; `operators` are names in the model file, `after` other stages.
+
+    `compute_us` is what its kernels take alone, `moved_bytes` what they move through memory, `reads` the
+    bytes that it fetches from each other processor.
+    """
 
     id: int
     model: int
@@ -89,6 +105,9 @@ class StageOut(BaseModel):
     start_us: float
     end_us: float
     after: list[int]
+    compute_us: float
+    moved_bytes: float
+    reads: dict[str, float]
 
 
 class FallbackOut(BaseModel):
@@ -159,8 +178,12 @@ class PlanAnswerOut(BaseModel):
     """Plans ranked by the objective; `unavailable` processors have no predictor yet and were left out."""
 
     plans: list[PlanOut]
+    chosen: ChosenOut | None
     context: dict[str, float]
     predictors: dict[str, PlanPredictorOut]
     unavailable: list[str]
     recent_error: dict[Literal["offline", "runtime"], RecentErrorOut]
     impossible: list[ImpossibleOut]
+    transfers: list[TransferOut]
+    stage_costs: dict[str, StageCostsOut]
+    support: dict[str, SupportOut]

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from math import isclose
 
 import msgspec
 import structlog
@@ -11,7 +12,8 @@ from app.schemas import outcomes as wire
 from app.schemas.measurements import Rejection
 from app.services.decoding import context_text, decode_envelope, decode_part, unix_us
 from app.services.keys import Principal
-from app.store import plans
+from app.store import draws, forecasts, plans
+from app.store.draws import Draw
 from app.store.engine import Connection, Database
 from app.store.plans import Outcome, StoredPlan
 
@@ -79,28 +81,63 @@ def _received(
     for place, item in decoded:
         if item.device_id is not None:
             principal.check_device(item.device_id)
-        fault = _unknown_alternative(item.alternatives, known) or _wrong_stage(item.stages, processor_of)
+        drawn = None if item.draw is None else draws.get(connection, item.draw, plan.plan_id)
+        fault = (
+            _unknown_alternative(item.alternatives, known)
+            or _wrong_stage(item.stages, processor_of)
+            or _other_draw(item, drawn)
+        )
         if fault is not None:
             received.faults.append(replace(fault, pointer=f"/outcomes/{place}{fault.pointer}"))
             continue
-        context, clamped = context_text(item.context)
+        outcome, clamped = _outcome(connection, plan, item, drawn, principal.device_id)
+        received.outcomes.append(outcome)
         received.clamped += clamped
-        received.outcomes.append(
-            Outcome(
-                outcome_id=item.outcome_id,
-                started_at_us=unix_us(item.started_at),
-                latency_us=item.latency_us,
-                propensity=item.propensity,
-                context=msgspec.json.decode(context),
-                alternatives=item.alternatives,
-                stages=[msgspec.to_builtins(stage) for stage in item.stages],
-                device_id=item.device_id or principal.device_id or plan.device_id,
-                condition=item.condition,
-                episode=item.episode,
-                chosen_by=item.chosen_by,
-            )
-        )
     return received
+
+
+def _outcome(
+    connection: Connection,
+    plan: StoredPlan,
+    item: wire.OutcomeDecoded,
+    drawn: Draw | None,
+    speaks_for: str | None,
+) -> tuple[Outcome, int]:
+    """Return an outcome with what was foreseen of it before it ran, and how many shares were clamped."""
+    context, clamped = context_text(item.context)
+    device_id = item.device_id or speaks_for or plan.device_id
+    started_at_us = unix_us(item.started_at)
+    alternatives = item.alternatives or (drawn.alternatives if drawn else ())
+    outcome = Outcome(
+        outcome_id=item.outcome_id,
+        started_at_us=started_at_us,
+        latency_us=item.latency_us,
+        propensity=drawn.propensity if drawn and item.propensity is None else item.propensity,
+        context=msgspec.json.decode(context),
+        alternatives=alternatives,
+        stages=[msgspec.to_builtins(stage) for stage in item.stages],
+        device_id=device_id,
+        condition=item.condition,
+        episode=item.episode,
+        chosen_by=item.chosen_by,
+        forecasts=forecasts.before(
+            connection, sorted({plan.plan_id, *alternatives}), device_id, started_at_us
+        ),
+    )
+    return outcome, clamped
+
+
+def _other_draw(item: wire.OutcomeDecoded, drawn: Draw | None) -> Fault | None:
+    """Return what contradicts the draw that an outcome refers to."""
+    if item.draw is None:
+        return None
+    if drawn is None:
+        return Fault("/draw", f"the seed {item.draw!r} has not drawn this plan")
+    if item.propensity is not None and not isclose(item.propensity, drawn.propensity, rel_tol=1e-6):
+        return Fault(
+            "/propensity", f"the plan was drawn with {drawn.propensity:.6g}; leave it out or tell that"
+        )
+    return None
 
 
 def _unknown_alternative(alternatives: Sequence[str], known: Collection[str]) -> Fault | None:

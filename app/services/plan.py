@@ -1,33 +1,33 @@
 """Partition plans for models on a device as it stands now."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from msgspec import to_builtins
-
 from app.errors import Fault, InvalidRequestError
 from app.planning import planner
+from app.planning.learned_costs import LearnedCosts
 from app.planning.plan import Plan
 from app.planning.planner import Impossible, Objective, PlanningRequest
 from app.planning.problem import ModelRequest
 from app.planning.problem import Processor as PlannedProcessor
 from app.planning.strategy import all_strategies
 from app.services import targets
+from app.services.explore import Choice, Exploring, choose
 from app.services.kernels import KernelCache
-from app.services.plan_costs import PredictedCosts, measured_copies
+from app.services.operator_support import ProcessorSupport, support_of
+from app.services.plan_costs import PredictedCosts
+from app.services.plan_feedback import PlanFeedback
+from app.services.plan_log import PlanLog
 from app.services.recent_error import RecentError, RungError
 from app.services.shelf import Shelf
 from app.services.targets import Processor, Target
-from app.store import operators, plans
+from app.store import operators, support
 from app.store.engine import Database
 from predictors.forecast import Rung
 from predictors.fusion import KernelGraph
 from predictors.graph import Shape
-
-REMEMBERED_PLANS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,35 +67,43 @@ class PlanQuestion:
     memory_cap_bytes: float | None = None
     max_share: Mapping[str, float] = field(default_factory=dict)
     budget_ms: float = 10.0
+    exploring: Exploring | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlanAnswer:
     """Ranked plans, what could not be planned and why, and what the answer rests on.
 
-    `unavailable` names processors left out because nothing was learned for them yet.
+    `choice` is the plan to run; `unavailable` names processors left out because nothing was learned for them
+    yet; `learned` and `support` are what executed plans and runs have taught of the `used` processors.
     """
 
     plans: Sequence[Plan]
     impossible: Sequence[Impossible]
+    choice: Choice | None
     target: Target
     used: Sequence[Processor]
     unavailable: Sequence[str]
     recent_error: Mapping[str, RungError]
+    learned: LearnedCosts
+    support: Mapping[str, ProcessorSupport]
 
 
 class PlanService:
     """Answers plan requests and keeps every plan that it handed out.
 
-    Recent errors are remembered for a few seconds, and which plans are stored already.
+    Recent errors are remembered for a few seconds.
     """
 
-    def __init__(self, database: Database, shelf: Shelf, kernels: KernelCache) -> None:
+    def __init__(
+        self, database: Database, shelf: Shelf, kernels: KernelCache, feedback: PlanFeedback
+    ) -> None:
         self._database = database
         self._shelf = shelf
         self._kernels = kernels
         self._recent_error = RecentError()
-        self._stored: OrderedDict[str, None] = OrderedDict()
+        self._feedback = feedback
+        self._log = PlanLog(database)
 
     def answer(self, question: PlanQuestion, request: Mapping[str, Any]) -> PlanAnswer:
         """Plan, and store plans not handed out before with the `request` as it came.
@@ -103,21 +111,20 @@ class PlanService:
         Raises `NotFoundError` (device, model) or `InvalidRequestError` (names that do not exist).
         """
         answer = self._plan(question)
-        self._store([plan for plan in answer.plans if plan.plan_id not in self._stored], question, request)
+        factors = {name: stages.factor for name, stages in answer.learned.stages.items()}
+        self._log.keep(
+            answer.plans,
+            answer.choice,
+            factors,
+            device_id=question.device_id,
+            request=request,
+            by_runtime=question.rung is Rung.RUNTIME,
+        )
         return answer
 
     def _timed_dtypes(self, processor_id: int) -> set[str]:
         with self._database.read() as connection:
             return operators.timed_dtypes(connection, processor_id)
-
-    def _store(self, new: Sequence[Plan], question: PlanQuestion, request: Mapping[str, Any]) -> None:
-        if not new:
-            return
-        with self._database.write() as connection:
-            plans.put_plans(connection, request, question.device_id, [to_builtins(plan) for plan in new])
-        self._stored.update(dict.fromkeys(plan.plan_id for plan in new))
-        while len(self._stored) > REMEMBERED_PLANS:
-            self._stored.popitem(last=False)
 
     def _plan(self, question: PlanQuestion) -> PlanAnswer:
         with self._database.read() as connection:
@@ -138,13 +145,31 @@ class PlanService:
                 )
                 for model in question.models
             ]
-            copies = measured_copies(connection, used)
+            told = support.of_soc(connection, target.soc)
             recent_error = self._recent_error.get(connection, target.device_id)
+        answer = PlanAnswer(
+            plans=[],
+            impossible=[],
+            choice=None,
+            target=target,
+            used=used,
+            unavailable=unavailable,
+            recent_error=recent_error,
+            learned=self._feedback.learned(target.soc, {place.info.name: place.info.kind for place in used}),
+            support={
+                place.info.name: support_of(
+                    place.info.unsupported,
+                    question.unsupported.get(place.info.name),
+                    told.get((place.info.name, place.key.framework), {}),
+                )
+                for place in used
+            },
+        )
         if not used:
-            return PlanAnswer([], _nothing_learned(question), target, [], unavailable, recent_error)
+            return replace(answer, impossible=_nothing_learned(question))
         costs = PredictedCosts(
             replace(target, processors=tuple(used)),
-            copies=copies,
+            learned=answer.learned,
             model=question.models[0].digest,
             kernels=graphs[0].operators,
             started_at_us=time.time_ns() // 1000,
@@ -154,7 +179,7 @@ class PlanService:
         )
         request = PlanningRequest(
             models=_models(question.models, graphs),
-            processors=[_planned(place, question.unsupported) for place in used],
+            processors=[_planned(place, answer.support[place.info.name]) for place in used],
             costs=costs,
             objective=question.objective,
             granularities=question.granularities,
@@ -167,7 +192,12 @@ class PlanService:
             result = planner.plan(request)
         except ValueError as error:
             raise InvalidRequestError(str(error), faults=(Fault("", str(error)),)) from error
-        return PlanAnswer(result.plans, result.impossible, target, used, unavailable, recent_error)
+        return replace(
+            answer,
+            plans=result.plans,
+            impossible=result.impossible,
+            choice=choose(result.plans, question.exploring),
+        )
 
 
 def _chosen(target: Target, question: PlanQuestion) -> list[Processor]:
@@ -190,12 +220,10 @@ def _chosen(target: Target, question: PlanQuestion) -> list[Processor]:
     ]
 
 
-def _planned(place: Processor, unsupported: Mapping[str, Sequence[str]]) -> PlannedProcessor:
+def _planned(place: Processor, supported: ProcessorSupport) -> PlannedProcessor:
     info = place.info
-    missing = unsupported.get(info.name, info.unsupported)
-    return PlannedProcessor(
-        info.name, info.kind, frozenset(info.resources or (info.name,)), frozenset(missing)
-    )
+    resources = frozenset(info.resources or (info.name,))
+    return PlannedProcessor(info.name, info.kind, resources, frozenset(supported.unsupported))
 
 
 def _models(models: Sequence[ModelToPlan], graphs: Sequence[KernelGraph]) -> list[ModelRequest]:

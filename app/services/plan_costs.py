@@ -1,24 +1,18 @@
-"""Costs for the planner: latencies from the serving predictors, copies from what devices measured."""
+"""Costs for the planner: latencies from the serving predictors, the rest from executed plans."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import log
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
-from app.planning.costs import DEFAULT_SPREAD, Spread, Transfer, default_dispatch_us, default_transfer
+from app.planning.costs import DEFAULT_SPREAD, Contention, Spread, Transfer
+from app.planning.learned_costs import LearnedCosts
 from app.services.targets import Processor, Target
-from app.store import transfers
-from app.store.engine import Connection
-from app.store.transfers import MeasuredCopy
 from predictors.forecast import Rung
 from predictors.graph import Operator
 from predictors.run import RunQuery
 from predictors.version import PredictorVersion
-
-LEAST_COPIES = 8
-"""Measured copies between two processors that replace the default cost."""
 
 NORMAL_WIDTH_90 = 2 * 1.645
 """Width of a normal distribution's central 90 %, in standard deviations."""
@@ -37,7 +31,7 @@ class PredictedCosts:
         self,
         target: Target,
         *,
-        copies: Mapping[tuple[str, str], Sequence[MeasuredCopy]],
+        learned: LearnedCosts,
         model: str,
         kernels: Sequence[Operator],
         started_at_us: int,
@@ -49,7 +43,7 @@ class PredictedCosts:
         self._rung = rung
         own = contexts or {}
         self._processors = {place.info.name: place for place in target.processors}
-        self._copies = copies
+        self._learned = learned
         self._queries = {
             name: RunQuery(
                 key=place.key,
@@ -64,10 +58,19 @@ class PredictedCosts:
         }
 
     def latencies_us(self, processor: str, operators: Sequence[Operator], rung: Rung) -> NDArray[np.float64]:
-        """Return the mean latency of each operator in one batched prediction, shape (n,)."""
+        """Return the mean latency of each operator in one batched prediction, shape (n,).
+
+        The rung that plans also knows how much longer stages of executed plans took than their kernels.
+        """
         place = self._processors[processor]
-        used = self._rung if rung is Rung.RUNTIME else rung
-        return _version(place).operator_latencies_us(operators, self._queries[processor], place.state, used)
+        if rung is not Rung.RUNTIME:
+            return _version(place).operator_latencies_us(
+                operators, self._queries[processor], place.state, rung
+            )
+        latency_us = _version(place).operator_latencies_us(
+            operators, self._queries[processor], place.state, self._rung
+        )
+        return latency_us * self._learned.stages[processor].factor
 
     def spread(self, processor: str) -> Spread:
         """Return how runs scatter now, from the runtime predictor's own interval."""
@@ -78,45 +81,20 @@ class PredictedCosts:
         return Spread(shared=min(width / NORMAL_WIDTH_90, 2.0), noise=DEFAULT_SPREAD.noise)
 
     def transfer(self, source: str, target: str) -> Transfer:
-        """Return the cost of a copy: fitted to measured ones, else the documented default."""
-        copies = self._copies.get((source, target), ())
-        if len(copies) >= LEAST_COPIES:
-            return fit_transfer(copies)
-        return default_transfer(self._processors[source].info.kind, self._processors[target].info.kind)
+        """Return the cost of a hand-over: learned from measured ones, else the documented default."""
+        return self._learned.transfers[source, target].cost
 
     def dispatch_us(self, processor: str) -> float:
-        """Return the cost of starting one stage."""
-        return default_dispatch_us(self._processors[processor].info.kind)
+        """Return the cost of starting one stage: learned from executed ones, else the documented default."""
+        return self._learned.stages[processor].dispatch_us
 
-    def contention(self, processor: str, beside: str) -> float:
-        """Return how much one processor slows another: nothing until executed plans have told."""
-        return 0.0
+    def contention(self, processor: str, beside: str) -> Contention:
+        """Return how work on one processor slows another: not at all until executed plans have told."""
+        return self._learned.contention(processor, beside)
 
     def dtypes(self, processor: str) -> Collection[str]:
         """Return the data types in which this processor was lately timed."""
         return self._timed_dtypes(self._processors[processor].info.id)
-
-
-def fit_transfer(copies: Sequence[MeasuredCopy]) -> Transfer:
-    """Fit latency and rate by non-negative least squares on relative errors (small copies count as much)."""
-    latency_us = np.maximum([copy.latency_us for copy in copies], 0.1)
-    design = np.column_stack([np.ones(len(copies)), [float(copy.size_bytes) for copy in copies]])
-    scale = np.array([1.0, max(design[:, 1].max(), 1.0)])
-    solution, _ = nnls(design / scale / latency_us[:, None], np.ones(len(copies)))
-    start_us, us_per_byte = solution / scale
-    return Transfer(float(start_us), float(us_per_byte))
-
-
-def measured_copies(
-    connection: Connection, processors: Sequence[Processor]
-) -> dict[tuple[str, str], list[MeasuredCopy]]:
-    """Return the newest measured copies of every pair of processors."""
-    return {
-        (one.info.name, other.info.name): transfers.newest(connection, one.info.id, other.info.id)
-        for one in processors
-        for other in processors
-        if one is not other
-    }
 
 
 def _numbers(context: Mapping[str, float | bool]) -> dict[str, float]:

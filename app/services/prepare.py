@@ -131,7 +131,7 @@ def _context(batch: Batch, fields: wire.ContextFields | None) -> str:
 
 
 def _fall_backs(ran_on: list[str] | None, processor: str) -> list[tuple[int, str]] | None:
-    """Return the positions that ran elsewhere than the run itself."""
+    """Return the positions that ran elsewhere than the run itself; None where nothing was told."""
     if ran_on is None:
         return None
-    return [(position, place) for position, place in enumerate(ran_on) if place != processor] or None
+    return [(position, place) for position, place in enumerate(ran_on) if place != processor]

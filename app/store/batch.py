@@ -63,7 +63,10 @@ class DeviceRecord(NamedTuple):
 
 
 class RunRecord(NamedTuple):
-    """A run; `length` counts its operators, `ran_on` lists (position, place) where not on `processor`."""
+    """A run; `length` counts its operators, `ran_on` lists (position, place) where not on `processor`.
+
+    `ran_on` is None for a run that did not tell where its operators ran.
+    """
 
     run_uuid: uuid.UUID
     started_at_us: int

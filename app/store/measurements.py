@@ -8,13 +8,15 @@ from uuid import UUID
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from app.store.batch import Batch, RunRecord, Stored, TransferRecord, context_values
+from app.store import support
+from app.store.batch import Batch, ProcessorRecord, RunRecord, Stored, TransferRecord, context_values
 from app.store.bulk import Bulk, DeviceChange, TimingColumns
 from app.store.bulk_postgres import PostgresBulk
 from app.store.bulk_sqlite import SqliteBulk
 from app.store.engine import Dialect
 from app.store.partitions import Partition, Partitions
 from app.store.registry import KnownDevice, Registry, split_framework
+from app.store.support import Told
 from app.store.tables import run, transfer
 from predictors.run import PredictorKey, Run, RunQuery
 
@@ -142,6 +144,7 @@ class MeasurementWriter:
         )
         stored = self._store_runs(group)
         self._store_timings(group, stored)
+        support.add(connection, [_told(item) for item in stored if item.record.ran_on is not None])
         self._store_transfers(group)
         _update_devices(self._bulk, group)
         if stored and self.on_runs is not None:
@@ -275,6 +278,15 @@ class MeasurementWriter:
                 )
             )
         self._bulk.insert(connection, "transfer", TRANSFER_COLUMNS, rows)
+
+
+def _told(item: StoredRun) -> Told:
+    """Return where a run's operators ran, with the kind of its processor as declared or as its name tells."""
+    name = item.record.processor
+    declared = (place.kind for place in item.batch.device.processors if place.name == name)
+    kind = next(declared, ProcessorRecord.named(name).kind)
+    indexes = item.batch.operator_index[item.start : item.start + item.record.length].tolist()
+    return Told(item.key, kind, [item.batch.operators[index] for index in indexes], item.record)
 
 
 def _update_devices(bulk: Bulk, group: _Group) -> None:

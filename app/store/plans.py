@@ -4,7 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -32,6 +32,7 @@ class Outcome:
 
     `propensity` is the chance with which it was chosen among its `alternatives`, `chosen_by` names the
     predictors that put it first, outcomes of one `episode` were interleaved, `condition` labels it.
+    `forecasts` hold what was foreseen of it and of its alternatives before it ran, by plan.
     """
 
     outcome_id: uuid.UUID
@@ -45,6 +46,7 @@ class Outcome:
     condition: str | None = None
     episode: str | None = None
     chosen_by: Sequence[str] = ()
+    forecasts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def put_plans(
@@ -120,6 +122,7 @@ def add_outcomes(connection: Connection, plan_id: str, outcomes: Sequence[Outcom
                 "condition": item.condition,
                 "episode": item.episode,
                 "chosen_by": json.dumps(list(item.chosen_by)),
+                "forecasts": json.dumps(item.forecasts, sort_keys=True),
             }
             for item in by_id.values()
         ],
@@ -156,4 +159,5 @@ def _outcome(row: Row[Any]) -> Outcome:
         condition=row.condition,
         episode=row.episode,
         chosen_by=json.loads(row.chosen_by),
+        forecasts=json.loads(row.forecasts),
     )

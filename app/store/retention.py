@@ -35,6 +35,8 @@ def prune(database: Database, before_us: int) -> Pruned:
     with database.write() as connection:
         found = connection.execute(text("DELETE FROM transfer WHERE id < :before"), {"before": before_us})
         pruned.transfers = found.rowcount
+        # What outcomes rest on was copied into them.
+        connection.execute(text("DELETE FROM forecast WHERE answered_at_us < :before"), {"before": before_us})
     return pruned
 
 

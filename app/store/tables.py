@@ -266,6 +266,18 @@ error_statistic = Table(
     ),
 )
 
+operator_support = Table(
+    "operator_support",
+    metadata,
+    Column("soc", Text, nullable=False),
+    Column("processor", Text, nullable=False),
+    Column("framework", Text, nullable=False),
+    Column("op_type", Text, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("elsewhere", BigInteger, nullable=False),
+    PrimaryKeyConstraint("soc", "processor", "framework", "op_type"),
+)
+
 # What was decided.
 
 plan = Table(
@@ -295,8 +307,36 @@ outcome = Table(
     Column("condition", Text),
     Column("episode", Text),
     Column("chosen_by", Text, nullable=False, server_default="[]"),
+    Column("forecasts", Text, nullable=False, server_default="{}"),
     Index(None, "plan_id", "started_at_us"),
     Index(None, "device_id", "started_at_us"),
+    Index(None, "stored_at_us"),
+)
+
+forecast = Table(
+    "forecast",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("plan_id", ForeignKey("plan.plan_id"), nullable=False),
+    Column("device_id", Text, nullable=False, comment="empty: asked for a SoC as such"),
+    Column("answered_at_us", BigInteger, nullable=False),
+    Column("content", Text, nullable=False),
+    Index(None, "plan_id", "device_id", "answered_at_us"),
+)
+
+draw = Table(
+    "draw",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("seed", Text, nullable=False),
+    Column("plan_id", ForeignKey("plan.plan_id"), nullable=False),
+    Column("device_id", Text),
+    Column("drawn_at_us", BigInteger, nullable=False),
+    Column("share", Float, nullable=False, comment="share of time to be spent on exploring"),
+    Column("explored", Boolean, nullable=False),
+    Column("propensity", Float, nullable=False),
+    Column("alternatives", Text, nullable=False),
+    Index(None, "seed", "plan_id"),
 )
 
 api_key = Table(

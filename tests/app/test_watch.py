@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from app.services.kernels import KernelCache
 from app.services.plan import ModelToPlan, PlanQuestion, PlanService
+from app.services.plan_feedback import PlanFeedback
 from app.services.shelf import Shelf
 from app.services.watch import PlanWatch
 from app.store.engine import Database
@@ -31,7 +32,13 @@ def test_a_watcher_hears_of_load_but_not_of_noise(
 ) -> None:
     shelf = Shelf()
     question = PlanQuestion([ModelToPlan(digest)], device_id=phone.DEVICE_ID)
-    watch = PlanWatch(database, shelf, PlanService(database, shelf, KernelCache()), question, threshold=0.25)
+    watch = PlanWatch(
+        database,
+        shelf,
+        PlanService(database, shelf, KernelCache(), PlanFeedback(database)),
+        question,
+        threshold=0.25,
+    )
     first = watch.poll()
     assert first is not None
     assert watch.poll() is None  # nothing moved

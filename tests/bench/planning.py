@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.planning.bounds import lower_bound_us
-from app.planning.costs import DEFAULT_SPREAD, Spread, Transfer, default_dispatch_us
+from app.planning.costs import DEFAULT_SPREAD, Contention, Spread, Transfer, default_dispatch_us
 from app.planning.effort import Effort
 from app.planning.planner import PlanningRequest, PlanningResult, plan
 from app.planning.problem import ModelRequest, Problem, Processor
@@ -63,8 +63,8 @@ class FittedCosts:
     def dispatch_us(self, processor: str) -> float:
         return self._dispatch_us
 
-    def contention(self, processor: str, beside: str) -> float:
-        return 0.0
+    def contention(self, processor: str, beside: str) -> Contention:
+        return Contention()
 
     def dtypes(self, processor: str) -> tuple[str, ...]:
         return ("float32",)
