@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from app.services.learn import Learning
@@ -26,7 +25,7 @@ OPERATORS = 120
 
 def run() -> list[Row]:
     """Measure against a server of its own; ratios are to an empty endpoint in the same run."""
-    with tempfile.TemporaryDirectory() as directory, _learned(Path(directory)) as port:
+    with learned() as port:
         known = _request(model={"digest": phone.digest("large")})
         listed = _request(operators=_operators(OPERATORS))
         empty_s = _latencies_s(port, "GET", "/healthz", b"", CALLS)
@@ -46,10 +45,12 @@ def run() -> list[Row]:
 
 
 @contextmanager
-def _learned(directory: Path) -> Iterator[int]:
+def learned() -> Iterator[int]:
     """Run a server over a phone that was learned from; yield its port."""
-    url = f"sqlite:///{directory / 'socast.db'}"
-    with server(url) as running:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        server(url := f"sqlite:///{directory}/socast.db") as running,
+    ):
         with Client(f"http://127.0.0.1:{running.port}") as client:
             for batch in phone.session(calm_runs=120, loaded_runs=60):
                 client.upload(phone.encoded(batch), encoding=None)
