@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.store.journal import Kind
+from app.store.reports import DIMENSIONS
 
 Name = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 """A name to filter by; no database takes a zero byte in one."""
@@ -30,6 +31,20 @@ class ReportQuery(BaseModel):
     device_id: Name | None = Field(None, description="Only this device.")
     soc: Name | None = Field(None, description="Only this SoC.")
     processor: Name | None = Field(None, description="Only processors of this name.")
+
+
+class ErrorQuery(ReportQuery):
+    """Which prediction errors, and how to group them."""
+
+    group_by: str = Field(
+        "condition", max_length=500, description=f"Comma-separated, any of {', '.join(DIMENSIONS)}."
+    )
+    since: AwareDatetime | None = Field(None, description="Only runs from this time's hour on.")
+    until: AwareDatetime | None = Field(None, description="Only runs up to this time's hour.")
+    condition: Name | None = Field(None, description="Only runs with this label.")
+    model: Name | None = Field(None, description="Only this model, by name or digest.")
+    op_type: Name | None = Field(None, description="Only operators of this type.")
+    limit: int = Field(1000, ge=1, le=10_000, description="Most groups on a page.")
 
 
 class DriftQuery(ReportQuery):
@@ -199,10 +214,14 @@ class ErrorGroup(BaseModel):
 
 
 class ErrorReport(BaseModel):
-    """Errors of every rung by group; `pending_runs` were stored but not yet scored by the learner."""
+    """Errors of every rung by group; `pending_runs` were stored but not yet scored by the learner.
+
+    `next` is the cursor of the following page.
+    """
 
     group_by: list[str]
     since: datetime | None
     until: datetime | None
     groups: list[ErrorGroup]
     pending_runs: int
+    next: str | None

@@ -1,12 +1,13 @@
 """The slow clock: predict each new run before learning from it, book the errors, publish versions."""
 
+import time
 from collections import defaultdict
 from itertools import chain
 
 import structlog
 
 from app.services.error_book import book
-from app.store import devices, journal, learning, reports, versions
+from app.store import devices, journal, learning, reports, rollups, versions
 from app.store.engine import Connection, Database
 from predictors.evaluate import Scored, TestThenTrain
 from predictors.learning import Notice, Published
@@ -34,6 +35,7 @@ class Learning:
         self._published: list[tuple[Published, int]] = []
         self._noticed: list[tuple[Notice, int]] = []
         self._run_at_us = 0
+        self._tidied_at_hour = time.time_ns() // 1000 // reports.HOUR_US
         with database.read() as connection:
             self._cursor = learning.cursor(connection, LEARNER)
             serving = [versions.content(connection, n) for n in versions.active_ids(connection).values()]
@@ -54,6 +56,7 @@ class Learning:
         with self._database.read() as connection:
             records = self._reader.after(connection, self._cursor, RUNS_A_STEP)
         if not records:
+            self._tidy()
             return 0
         cells: dict[reports.CellKey, reports.Cell] = defaultdict(reports.Cell)
         for record in sorted(records, key=lambda item: item.run.query.started_at_us):
@@ -87,6 +90,16 @@ class Learning:
         self._published.clear()
         self._noticed.clear()
         return len(records)
+
+    def _tidy(self) -> None:
+        """Once an hour, when there is nothing to learn: forget statistics that are finer than old ones need."""
+        hour = time.time_ns() // 1000 // reports.HOUR_US
+        if hour > self._tidied_at_hour:
+            self._tidied_at_hour = hour
+            with self._database.write() as connection:
+                dropped = rollups.forget_fine(connection, hour)
+            if dropped:
+                log.info("fine_statistics_forgotten", rows=dropped)
 
     def _set_aside(self, connection: Connection) -> None:
         """Store which devices cannot be telling the truth, when that changed."""

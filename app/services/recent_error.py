@@ -7,6 +7,7 @@ from typing import NamedTuple
 from app.services.error_book import figures
 from app.store import reports
 from app.store.engine import Connection
+from app.store.reports import ErrorFilter
 from predictors.forecast import Rung
 
 WINDOW_US = 24 * reports.HOUR_US
@@ -36,10 +37,12 @@ class RecentError:
         if known is not None and self._clock() - known[0] < KEPT_S:
             return known[1]
         since_us = time.time_ns() // 1000 - WINDOW_US
+        wanted = ErrorFilter(since_us=since_us, device_id=device_id)
         cells = {
-            group.rung: figures(group.cell)
-            for group in reports.query(connection, (), since_us=since_us, device_id=device_id)
+            rung: figures(cell)
+            for group in reports.query(connection, (), wanted, limit=1)
             if group.level == "run"
+            for rung, cell in group.rungs.items()
         }
         found = {
             side: RungError(int(cell["n"] or 0), float(cell["mape"] or 0.0), float(cell["median_ape"] or 0.0))

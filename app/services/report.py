@@ -1,14 +1,22 @@
 """Error reports: how wrong each rung was, in groups, from the rolled-up statistics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from app.errors import Fault, InvalidRequestError
+from app.schemas.reports import ErrorFigures
+from app.services import cursors
 from app.services.error_book import figures
 from app.services.learn import LEARNER
+from app.services.table_files import NUMBER, TEXT, WHOLE, TableFile, rfc3339
+from app.services.times import moment, ordered
 from app.store import learning, reports
 from app.store.engine import Database
+from app.store.reports import DIMENSIONS, EVERYTHING, HOUR_US, ErrorFilter, Group, Values
+from app.store.rollup_views import Level
+
+PORTION = 1_000
 
 Figures = Mapping[str, float | int | None]
 
@@ -24,43 +32,63 @@ class ErrorGroup:
 
 @dataclass(frozen=True, slots=True)
 class ErrorReport:
-    """All groups in order; `pending_runs` were stored but not scored yet."""
+    """Groups in order, runs first; `pending_runs` were stored but not scored yet.
+
+    `next` is the cursor of the following page, None on the last.
+    """
 
     groups: Sequence[ErrorGroup]
     pending_runs: int
+    next: str | None
+
+
+def dimensions(text: str) -> list[str]:
+    """Return the dimensions in a comma-separated list; raise `InvalidRequestError` naming unknown ones."""
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    unknown = [name for name in names if name not in DIMENSIONS]
+    if unknown:
+        detail = f"Cannot group by {', '.join(unknown)[:200]}; use any of {', '.join(DIMENSIONS)}."
+        raise InvalidRequestError(detail, faults=(Fault("/query/group_by", detail),))
+    return names
 
 
 def errors(
     database: Database,
     group_by: Sequence[str],
+    wanted: ErrorFilter = EVERYTHING,
     *,
-    since_us: int | None = None,
-    until_us: int | None = None,
-    device_id: str | None = None,
+    cursor: str | None = None,
+    limit: int = PORTION,
 ) -> ErrorReport:
-    """Return the errors of every rung; times are cut to whole hours.
+    """Return a page of the errors of every rung; times are cut to whole hours.
 
-    Raises `InvalidRequestError` when the range is reversed.
+    Raises `InvalidRequestError` when the range is reversed, the cursor foreign, or the statistics forgotten.
     """
-    if since_us is not None and until_us is not None and since_us >= until_us:
-        detail = "`since` must be before `until`."
-        raise InvalidRequestError(detail, faults=(Fault("/query/since", detail),))
+    ordered(wanted.since_us, wanted.until_us)
+    after = None if cursor is None else _place(cursor, group_by)
     with database.read() as connection:
-        rows = reports.query(connection, group_by, since_us=since_us, until_us=until_us, device_id=device_id)
+        found = reports.query(connection, group_by, wanted, after=after, limit=limit + 1)
         pending = learning.pending(connection, LEARNER)
-    groups: dict[tuple[str, tuple[str, ...]], dict[str, Figures]] = {}
-    for row in rows:
-        names = tuple(str(row.dimensions[name]) for name in group_by)
-        groups.setdefault((row.level, names), {})[row.rung] = figures(row.cell)
-    return ErrorReport(
-        [
-            ErrorGroup(level, dict(zip(group_by, names, strict=True)), rungs)
-            for (level, names), rungs in sorted(
-                groups.items(), key=lambda item: (item[0][0] != "run", item[0][1])
-            )
-        ],
-        pending,
-    )
+    shown = found[:limit]
+    following = cursors.write(shown[-1].level, *shown[-1].values) if len(found) > limit else None
+    return ErrorReport([_group(group_by, group) for group in shown], pending, following)
+
+
+def table(database: Database, group_by: Sequence[str], wanted: ErrorFilter = EVERYTHING) -> TableFile:
+    """Return the whole report as a table: one row a group, level and rung."""
+    columns = {**dict.fromkeys(group_by, TEXT), "level": TEXT, "rung": TEXT, "n": WHOLE}
+    columns |= dict.fromkeys((name for name in ErrorFigures.model_fields if name != "n"), NUMBER)
+    first = errors(database, group_by, wanted)
+
+    def portions() -> Iterator[list[dict[str, Any]]]:
+        page = first
+        while True:
+            yield flat_rows(page)
+            if page.next is None:
+                return
+            page = errors(database, group_by, wanted, cursor=page.next)
+
+    return TableFile(columns, portions())
 
 
 def flat_rows(report: ErrorReport) -> list[dict[str, Any]]:
@@ -70,3 +98,19 @@ def flat_rows(report: ErrorReport) -> list[dict[str, Any]]:
         for group in report.groups
         for rung, values in group.rungs.items()
     ]
+
+
+def _group(group_by: Sequence[str], group: Group) -> ErrorGroup:
+    named = {
+        name: rfc3339(moment(int(value) * HOUR_US)) if name == "hour" else str(value)
+        for name, value in zip(group_by, group.values, strict=True)
+    }
+    return ErrorGroup(group.level, named, {rung: figures(cell) for rung, cell in group.rungs.items()})
+
+
+def _place(cursor: str, group_by: Sequence[str]) -> tuple[Level, Values]:
+    kinds = [int if name == "hour" else str for name in group_by]
+    level, *values = cursors.read(cursor, str, *kinds)
+    if level not in get_args(Level):
+        raise InvalidRequestError(faults=(Fault("/query/cursor", "use the `next` of the page before"),))
+    return level, tuple(values)  # type: ignore[return-value]

@@ -52,8 +52,9 @@ class ScoredCounts:
     def _intervals(self) -> dict[Place, tuple[int, float | None, float | None]]:
         found = {}
         for group in reports.query(self._connection, ("soc", "processor")):
-            if group.level == "run" and group.rung == Rung.RUNTIME:
-                own = figures(group.cell)
-                place = (str(group.dimensions["soc"]), str(group.dimensions["processor"]))
-                found[place] = (group.cell.n, own["coverage"], own["width"])
+            cell = group.rungs.get(Rung.RUNTIME.value)
+            if group.level == "run" and cell is not None:
+                own = figures(cell)
+                soc, processor = map(str, group.values)
+                found[soc, processor] = (cell.n, own["coverage"], own["width"])
         return found

@@ -1,67 +1,35 @@
-"""Error statistics: counts, sums and quantile sketches by hour, so that reports never reread the runs."""
+"""Read the error statistics: any grouping, any range of hours, from the smallest views that tell it."""
 
-import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from datasketches import kll_floats_sketch
-from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Table, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
+from app.errors import Fault, InvalidRequestError
 from app.store.batch import soc_name
-from app.store.tables import device, error_statistic, model, processor
-from app.store.upsert import insert_or
+from app.store.rollup_views import FINE, LEVELS, Grain, Level, Span, next_period, period, smallest, spans
+from app.store.rollups import CellKey, add
+from app.store.statistic import Cell, cells, unpack_sums
+from app.store.tables import device, model, processor
+from app.store.tables import error_rollup as table
 
-SKETCH_K = 100
-"""Size of a sketch: about 2.3 % rank error in a few hundred bytes."""
+__all__ = ["Cell", "CellKey", "ErrorFilter", "Group", "ModelName", "add", "query"]
 
 HOUR_US = 3_600_000_000
 
 DIMENSIONS = ("soc", "device", "processor", "condition", "op_type", "model", "hour", "predictor")
 """What a report can group by."""
 
+ROWS_AT_ONCE = 4_000
+"""About so many rows are read before it is seen whether they fill the page."""
 
-class CellKey(NamedTuple):
-    """What one row counts: `op_type` is empty for whole runs, `condition` for unlabelled ones.
+Value = Any
+"""A dimension's value: text, but for an hour a number."""
 
-    `hour` counts hours since the epoch, `predictor` is the digest of the version that predicted,
-    `level` is `operator` or `run`.
-    """
-
-    hour: int
-    processor_id: int
-    condition: str
-    model_id: int
-    op_type: str
-    rung: str
-    level: str
-    predictor: str
-
-
-@dataclass(slots=True)
-class Cell:
-    """Statistics of predictions: how many, sums by name, and the distribution of their absolute errors."""
-
-    n: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    sketch: kll_floats_sketch = field(default_factory=lambda: kll_floats_sketch(SKETCH_K))
-
-    def add(self, absolute_percentage_errors: NDArray[np.float64], terms: Mapping[str, float]) -> None:
-        """Count predictions by their errors, shape (n,), and the sums of their other terms."""
-        self.n += len(absolute_percentage_errors)
-        self.sketch.update(absolute_percentage_errors)
-        for name, value in terms.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-
-    def merge(self, other: "Cell") -> None:
-        """Count everything that `other` counts."""
-        self.n += other.n
-        self.sketch.merge(other.sketch)
-        for name, value in other.sums.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+Values = tuple[Value, ...]
 
 
 class ModelName(NamedTuple):
@@ -72,157 +40,308 @@ class ModelName(NamedTuple):
 
 
 class Group(NamedTuple):
-    """One line of a report: the values of its dimensions, and its statistics."""
+    """One line of a report: the values of its dimensions, and the statistics of each rung."""
 
-    dimensions: dict[str, str | int]
-    rung: str
-    level: str
-    cell: Cell
+    level: Level
+    values: Values
+    rungs: Mapping[str, Cell]
 
 
-def add(connection: Connection, cells: Mapping[CellKey, Cell]) -> None:
-    """Add statistics to what is stored."""
-    by_place: dict[tuple[int, int], dict[CellKey, Cell]] = defaultdict(dict)
-    for key, cell in cells.items():
-        by_place[key.hour, key.processor_id][key] = cell
-    rows: list[dict[str, Any]] = []
-    for (hour, processor_id), new in by_place.items():
-        stored = _stored(connection, hour, processor_id, new.keys())
-        for key, cell in new.items():
-            merged = stored.get(key, Cell())
-            merged.merge(cell)
-            rows.append({**key._asdict(), **_columns(merged)})
-    if rows:
-        statement = insert_or(connection, error_statistic)
-        replaced = {name: statement.excluded[name] for name in ("n", "sums", "sketch")}
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=list(CellKey._fields), set_=replaced), rows
-        )
+@dataclass(frozen=True, slots=True)
+class ErrorFilter:
+    """Which predictions; None lets all through. `model` is a name or a digest, times are the runs' starts."""
+
+    since_us: int | None = None
+    until_us: int | None = None
+    device_id: str | None = None
+    soc: str | None = None
+    processor: str | None = None
+    condition: str | None = None
+    model: str | None = None
+    op_type: str | None = None
+
+
+EVERYTHING = ErrorFilter()
 
 
 def query(
     connection: Connection,
     group_by: Sequence[str],
+    wanted: ErrorFilter = EVERYTHING,
     *,
-    since_us: int | None = None,
-    until_us: int | None = None,
-    device_id: str | None = None,
+    after: tuple[Level, Values] | None = None,
+    limit: int | None = None,
 ) -> list[Group]:
-    """Return statistics by any of `DIMENSIONS` (and always by rung and level), in order of these values.
+    """Return statistics by any of `DIMENSIONS`, whole runs first, in order of these values.
 
-    Times are those of the runs' starts, in whole hours.
+    Times are cut to whole hours. With a limit there are no more groups than that, from the one behind `after`
+    on. Raises `InvalidRequestError` where the statistics asked for were forgotten.
     """
-    statement = _joined()
-    if since_us is not None:
-        statement = statement.where(error_statistic.c.hour >= since_us // HOUR_US)
-    if until_us is not None:
-        statement = statement.where(error_statistic.c.hour <= until_us // HOUR_US)
-    if device_id is not None:
-        statement = statement.where(device.c.device_id == device_id)
-    groups: dict[tuple[Any, ...], Cell] = defaultdict(Cell)
-    for row in connection.execution_options(yield_per=1000).execute(statement):
-        values = {
-            "soc": soc_name(row.soc, row.device_id),
-            "device": row.device_id,
-            "processor": row.processor,
-            "condition": row.condition,
-            "op_type": row.op_type,
-            "model": row.model_name,
-            "hour": row.hour,
-            "predictor": row.predictor,
-        }
-        groups[(*(values[name] for name in group_by), row.rung, row.level)].merge(_cell(row))
-    return [
-        Group(dict(zip(group_by, key[:-2], strict=True)), key[-2], key[-1], cell)
-        for key, cell in sorted(groups.items(), key=lambda item: item[0])
-    ]
+    found: list[Group] = []
+    for level in LEVELS:
+        if after is not None and LEVELS.index(level) < LEVELS.index(after[0]):
+            continue
+        if level == "run" and wanted.op_type is not None:
+            continue
+        behind = after[1] if after is not None and after[0] == level else None
+        missing = None if limit is None else limit - len(found)
+        if missing is None or missing > 0:
+            found += _Reader(connection, level, group_by, wanted).groups(behind, missing)
+    return found
+
+
+class _Reader:
+    """Answers one query on one level."""
+
+    def __init__(
+        self, connection: Connection, level: Level, group_by: Sequence[str], wanted: ErrorFilter
+    ) -> None:
+        self._connection = connection
+        self._level = level
+        self._group_by = group_by
+        self._letters = _letters(level, group_by, wanted)
+        self._names = _Names(connection, wanted, who="p" in self._letters or "k" in self._letters)
+        self._parts = [(span, self._where(span, wanted)) for span in self._spans(wanted)]
+
+    def groups(self, after: Values | None, limit: int | None) -> list[Group]:
+        """Return up to `limit` groups behind `after`, in order."""
+        found: list[Group] = []
+        for condition in self._portions(after, limit):
+            found += [group for group in self._read(condition) if after is None or group.values > after]
+            if limit is not None and len(found) >= limit:
+                return found[:limit]
+        return found
+
+    def _spans(self, wanted: ErrorFilter) -> list[Span]:
+        """Return the periods to read; ranges beyond what there is are widened, to read whole months."""
+        hours = (table.c.level == self._level) & (table.c.grain == Grain.HOUR.value) & (table.c.view == "c")
+        first, last = self._connection.execute(
+            select(func.min(table.c.period), func.max(table.c.period)).where(hours)
+        ).one()
+        if first is None:
+            return []
+        since = first if wanted.since_us is None else max(wanted.since_us // HOUR_US, first)
+        until = last + 1 if wanted.until_us is None else min(-(-wanted.until_us // HOUR_US), last + 1)
+        if since >= until:
+            return []
+        if "hour" in self._group_by:
+            return [Span(Grain.HOUR, since, until)]
+        start = period(Grain.MONTH, since) if since == first else since
+        end = next_period(Grain.MONTH, period(Grain.MONTH, last)) if until > last else until
+        return spans(start, end)
+
+    def _where(self, span: Span, wanted: ErrorFilter) -> ColumnElement[bool]:
+        grain, view = span.grain, smallest(self._level, span.grain, self._letters)
+        if view is None:
+            grain, view = Grain.HOUR, smallest(self._level, Grain.HOUR, self._letters)
+        assert view is not None
+        own = (table.c.level == self._level) & (table.c.grain == grain.value) & (table.c.view == view)
+        if (self._level, grain, view) in FINE:
+            self._check_kept(own, span)
+        where = own & (table.c.period >= span.first_hour) & (table.c.period < span.end_hour)
+        if self._names.filtered:
+            where &= table.c.processor_id.in_(self._names.processors)
+        if wanted.condition is not None:
+            where &= table.c.condition == wanted.condition
+        if wanted.model is not None:
+            where &= table.c.model_id.in_(self._names.wanted_models)
+        if wanted.op_type is not None:
+            where &= table.c.op_type == wanted.op_type
+        return where
+
+    def _check_kept(self, own: ColumnElement[bool], span: Span) -> None:
+        kept = self._connection.scalar(select(func.min(table.c.period)).where(own))
+        coarse = (table.c.level == self._level) & (table.c.grain == Grain.HOUR.value) & (table.c.view == "c")
+        before = coarse & (table.c.period >= span.first_hour)
+        first = self._connection.scalar(select(func.min(table.c.period)).where(before))
+        if kept is not None and first is not None and period(Grain.DAY, first) < period(Grain.DAY, kept):
+            since = np.datetime64(kept * HOUR_US, "us")
+            detail = (
+                f"Grouped like that, statistics are kept from {since}Z on: ask `since` then, or for fewer "
+                "dimensions, or not by `hour` or `predictor`."
+            )
+            raise InvalidRequestError(detail, faults=(Fault("/query/since", detail),))
+
+    def _portions(self, after: Values | None, limit: int | None) -> Iterator[ColumnElement[bool] | None]:
+        """Yield conditions that each let some leading values through, in their order, None for all."""
+        if limit is None or not self._group_by:
+            yield None
+            return
+        column, name = _COLUMNS[self._group_by[0]], self._names.namer(self._group_by[0])
+        rows: dict[Value, int] = defaultdict(int)
+        raw: dict[Value, list[Any]] = defaultdict(list)
+        for _, where in self._parts:
+            for value, count in self._connection.execute(
+                select(column, func.count()).where(where).group_by(column)
+            ):
+                rows[name(value)] += count
+                raw[name(value)].append(value)
+        if sum(rows.values()) <= ROWS_AT_ONCE:
+            yield None
+            return
+        held: list[Any] = []
+        size = 0
+        for value in sorted(rows):
+            if after is not None and value < after[0]:
+                continue
+            held += raw[value]
+            size += rows[value]
+            if size >= ROWS_AT_ONCE:
+                yield column.in_(held)
+                held, size = [], 0
+        if held:
+            yield column.in_(held)
+
+    def _read(self, condition: ColumnElement[bool] | None) -> list[Group]:
+        """Return the groups of the rows that a condition lets through, in order."""
+        rows: list[Any] = []
+        for _, where in self._parts:
+            every = where if condition is None else where & condition
+            rows.extend(self._connection.execute(_ROWS.where(every)))
+        if not rows:
+            return []
+        namers = [(self._names.namer(name), _COLUMNS[name].name) for name in self._group_by]
+        members: dict[Values, list[int]] = defaultdict(list)
+        for place, row in enumerate(rows):
+            members[tuple(name(getattr(row, column)) for name, column in namers)].append(place)
+        sums = unpack_sums([row.sums for row in rows])
+        return [
+            Group(self._level, values, found)
+            for values, places in sorted(members.items())
+            if (found := cells(sums[places], [rows[place].sketches for place in places]))
+        ]
+
+
+class _Names:
+    """Names of processors and models by their rows, as far as a query needs them."""
+
+    def __init__(self, connection: Connection, wanted: ErrorFilter, *, who: bool) -> None:
+        self.filtered = any(value is not None for value in (wanted.device_id, wanted.soc, wanted.processor))
+        self.processors = _processors(connection, wanted) if who else {}
+        self._connection = connection
+        self._models: dict[int, ModelName] | None = None
+        self.wanted_models = (
+            [key for key, name in self._all_models().items() if wanted.model in name]
+            if wanted.model is not None
+            else []
+        )
+
+    def namer(self, dimension: str) -> Callable[[Any], Value]:
+        """Return what turns a row's value into the dimension's."""
+        if dimension in _PLACE:
+            place = _PLACE.index(dimension)
+            return lambda key: self.processors[key][place]
+        if dimension == "model":
+            models = self._all_models()
+            return lambda key: models[key].name
+        return lambda value: value
+
+    def _all_models(self) -> dict[int, ModelName]:
+        if self._models is None:
+            self._models = {
+                row.id: ModelName(row.name, row.digest) for row in self._connection.execute(select(model))
+            }
+        return self._models
+
+
+_PLACE = ("soc", "device", "processor")
+
+_COLUMNS: dict[str, ColumnElement[Any]] = {
+    **dict.fromkeys(_PLACE, table.c.processor_id),
+    "condition": table.c.condition,
+    "op_type": table.c.op_type,
+    "model": table.c.model_id,
+    "hour": table.c.period,
+    "predictor": table.c.predictor,
+}
+
+_ROWS = select(
+    table.c.period,
+    table.c.processor_id,
+    table.c.condition,
+    table.c.model_id,
+    table.c.op_type,
+    table.c.predictor,
+    table.c.sums,
+    table.c.sketches,
+)
+
+
+def _letters(level: Level, group_by: Collection[str], wanted: ErrorFilter) -> set[str]:
+    """Return the dimensions that a view must keep."""
+    named = {
+        "p": "device" in group_by or wanted.device_id is not None,
+        "k": not {"soc", "processor"}.isdisjoint(group_by)
+        or wanted.soc is not None
+        or wanted.processor is not None,
+        "c": "condition" in group_by or wanted.condition is not None,
+        "m": "model" in group_by or wanted.model is not None,
+        "o": level == "operator" and ("op_type" in group_by or wanted.op_type is not None),
+        "v": level == "run" and "predictor" in group_by,
+    }
+    return {letter for letter, needed in named.items() if needed}
+
+
+def _processors(connection: Connection, wanted: ErrorFilter) -> dict[int, tuple[str, str, str]]:
+    """Return (SoC, device, processor name) of the processors wanted by their rows."""
+    rows = connection.execute(
+        select(processor.c.id, device.c.soc, device.c.device_id, processor.c.name).join(
+            device, device.c.id == processor.c.device
+        )
+    )
+    places = ((row.id, (soc_name(row.soc, row.device_id), row.device_id, row.name)) for row in rows)
+    asked = (wanted.soc, wanted.device_id, wanted.processor)
+    return {
+        key: place
+        for key, place in places
+        if all(one is None or one == own for one, own in zip(asked, place, strict=True))
+    }
 
 
 def scored_models(connection: Connection, socs: Collection[str]) -> Iterator[tuple[str, str, ModelName, int]]:
     """Yield SoC, processor name, model and how many of its runs were scored there."""
-    for row in _counted(connection, socs, "run", (model.c.name, model.c.digest)):
-        yield soc_name(row[0], row[1]), row[2], ModelName(row[3], row[4]), row[5]
+    names = {row.id: ModelName(row.name, row.digest) for row in connection.execute(select(model))}
+    for (soc, _, name), key, n in _counted(connection, socs, "run", "pm", table.c.model_id):
+        yield soc, name, names[key], n
 
 
 def scored_op_types(connection: Connection, socs: Collection[str]) -> Iterator[tuple[str, str, str, int]]:
     """Yield SoC, processor name, operator type and how many of its timings were scored there."""
-    for row in _counted(connection, socs, "operator", (error_statistic.c.op_type,)):
-        yield soc_name(row[0], row[1]), row[2], row[3], row[4]
-
-
-def served(connection: Connection, digests: Collection[str], rung: str) -> dict[str, tuple[int, float]]:
-    """Return by version how many runs it predicted and their mean absolute percentage error."""
-    rows = connection.execute(
-        select(error_statistic.c.predictor, error_statistic.c.n, error_statistic.c.sums).where(
-            error_statistic.c.level == "run",
-            error_statistic.c.rung == rung,
-            error_statistic.c.predictor.in_(digests),
-        )
-    )
-    sums: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
-    for row in rows:
-        own = sums[row.predictor]
-        own[0] += row.n
-        own[1] += json.loads(row.sums)["ape"]
-    return {digest: (int(n), total / n) for digest, (n, total) in sums.items()}
+    for (soc, _, name), op_type, n in _counted(connection, socs, "operator", "po", table.c.op_type):
+        yield soc, name, op_type, n
 
 
 def _counted(
-    connection: Connection, socs: Collection[str], level: str, columns: Sequence[ColumnElement[str]]
-) -> list[tuple[Any, ...]]:
-    """Return rows of SoC, device, processor, these columns, and how often the calm rung was scored."""
-    own = (device.c.soc, device.c.device_id, processor.c.name, *columns)
-    query = (
-        select(*own, func.sum(error_statistic.c.n))
-        .join(processor, processor.c.id == error_statistic.c.processor_id)
-        .join(device, device.c.id == processor.c.device)
-        .join(model, model.c.id == error_statistic.c.model_id)
-        .where(error_statistic.c.level == level, error_statistic.c.rung == "calm")
-        .where(device.c.soc.in_(socs) | device.c.device_id.in_(socs))
-        .group_by(*own)
-    )
-    return [(*row[:-1], int(row[-1])) for row in connection.execute(query)]
-
-
-def _joined() -> Any:  # noqa: ANN401
-    return (
-        select(
-            error_statistic,
-            processor.c.name.label("processor"),
-            device.c.device_id,
-            device.c.soc,
-            model.c.name.label("model_name"),
-        )
-        .join(processor, processor.c.id == error_statistic.c.processor_id)
-        .join(device, device.c.id == processor.c.device)
-        .join(model, model.c.id == error_statistic.c.model_id)
-    )
-
-
-def _stored(
-    connection: Connection, hour: int, processor_id: int, keys: Iterable[CellKey]
-) -> dict[CellKey, Cell]:
-    wanted = set(keys)
-    table: Table = error_statistic
+    connection: Connection, socs: Collection[str], level: Level, view: str, column: ColumnElement[Any]
+) -> Iterator[tuple[tuple[str, str, str], Any, int]]:
+    places = _processors(connection, ErrorFilter())
+    wanted = [key for key, place in places.items() if place[0] in socs]
     rows = connection.execute(
-        select(table).where(
-            table.c.hour == hour,
-            table.c.processor_id == processor_id,
-            table.c.model_id.in_({key.model_id for key in wanted}),
-            table.c.predictor.in_({key.predictor for key in wanted}),
+        select(table.c.processor_id, column, func.sum(table.c.n))
+        .where(table.c.level == level, table.c.grain == Grain.MONTH.value, table.c.view == view)
+        .where(table.c.processor_id.in_(wanted))
+        .group_by(table.c.processor_id, column)
+    )
+    for key, value, n in rows:
+        yield places[key], value, int(n)
+
+
+def served(connection: Connection, digests: Collection[str], rung: str) -> dict[str, tuple[int, float]]:
+    """Return by version how many runs it predicted on a rung and their mean absolute percentage error."""
+    rows = connection.execute(
+        select(table.c.predictor, table.c.sums, table.c.sketches).where(
+            table.c.level == "run",
+            table.c.grain == Grain.MONTH.value,
+            table.c.view == "pv",
+            table.c.predictor.in_(digests),
         )
     )
-    found = {}
+    by_digest: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
-        key = CellKey(*(getattr(row, name) for name in CellKey._fields))
-        if key in wanted:
-            found[key] = _cell(row)
+        by_digest[row.predictor].append(row)
+    found = {}
+    for digest, own in by_digest.items():
+        cell = cells(unpack_sums([row.sums for row in own]), [row.sketches for row in own]).get(rung)
+        if cell is not None:
+            found[digest] = (cell.n, cell.sums["ape"] / cell.n)
     return found
-
-
-def _cell(row: Any) -> Cell:  # noqa: ANN401
-    return Cell(row.n, json.loads(row.sums), kll_floats_sketch.deserialize(bytes(row.sketch)))
-
-
-def _columns(cell: Cell) -> dict[str, Any]:
-    return {"n": cell.n, "sums": json.dumps(cell.sums, sort_keys=True), "sketch": cell.sketch.serialize()}

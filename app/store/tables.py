@@ -238,31 +238,33 @@ learning_event = Table(
     Index(None, "soc", "processor", "framework", "id"),
 )
 
-error_statistic = Table(
-    "error_statistic",
+error_rollup = Table(
+    "error_rollup",
     metadata,
-    Column("id", BigKey, primary_key=True),
-    Column("hour", Integer, nullable=False, comment="hours since the epoch at the run's start"),
-    Column("processor_id", ForeignKey("processor.id"), nullable=False),
-    Column("condition", Text, nullable=False, comment="empty: unlabelled"),
-    Column("model_id", ForeignKey("model.id"), nullable=False),
-    Column("op_type", Text, nullable=False, comment="empty: the whole run"),
-    Column("rung", Text, nullable=False),
     Column("level", Text, nullable=False, comment="operator or run"),
-    Column("predictor", Text, nullable=False, comment="digest of the predictor version"),
+    Column("grain", Text, nullable=False, comment="hour, day or month"),
+    Column(
+        "view", Text, nullable=False, comment="letters of the dimensions kept; the others are summed over"
+    ),
+    Column("period", Integer, nullable=False, comment="first hour since the epoch, of the runs' start"),
+    Column("processor_id", Integer, nullable=False, comment="0: all"),
+    Column("condition", Text, nullable=False, comment="empty: unlabelled, or all"),
+    Column("model_id", Integer, nullable=False, comment="0: all"),
+    Column("op_type", Text, nullable=False, comment="empty: the whole run, or all"),
+    Column("predictor", Text, nullable=False, comment="digest of the predictor version; empty: all"),
     Column("n", BigInteger, nullable=False),
-    Column("sums", Text, nullable=False, comment="JSON object of sums by name"),
-    Column("sketch", LargeBinary, nullable=False, comment="KLL sketch of absolute percentage errors"),
-    UniqueConstraint(
-        "hour",
+    Column("sums", LargeBinary, nullable=False, comment="doubles by rung and term"),
+    Column("sketches", LargeBinary, nullable=False, comment="KLL sketches by rung"),
+    PrimaryKeyConstraint(
+        "level",
+        "grain",
+        "view",
+        "period",
         "processor_id",
         "condition",
         "model_id",
         "op_type",
-        "rung",
-        "level",
         "predictor",
-        name="uq_error_statistic",
     ),
 )
 
