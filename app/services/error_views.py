@@ -78,7 +78,8 @@ class ErrorView:
     def __init__(self, connection: Connection, wanted: ErrorFilter, dimensions: Sequence[str]) -> None:
         held = wanted.dimensions
         read = list(dict.fromkeys([*dimensions, *held]))
-        groups = reports.query(connection, read, since_us=wanted.since_us, until_us=wanted.until_us)
+        period = reports.ErrorFilter(since_us=wanted.since_us, until_us=wanted.until_us)
+        groups = reports.query(connection, read, period)
         self.names = {name: sorted({str(group.dimensions[name]) for group in groups} - {""}) for name in read}
         self._groups = [
             group for group in groups if all(group.dimensions[name] == value for name, value in held.items())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.services import report
 from app.store import devices
 from app.store.engine import Database
-from app.store.reports import HOUR_US
+from app.store.reports import HOUR_US, ErrorFilter
 
 WINDOW_US = 24 * HOUR_US
 
@@ -30,7 +30,8 @@ def standing(database: Database) -> Standing | None:
     try:
         with database.read() as connection:
             known, quarantined = devices.count(connection)
-        recent = report.errors(database, (), since_us=time.time_ns() // 1000 - WINDOW_US)
+        lately = ErrorFilter(since_us=time.time_ns() // 1000 - WINDOW_US)
+        recent = report.errors(database, (), lately)
     except Exception:  # noqa: BLE001
         return None
     runs = next((group.rungs for group in recent.groups if group.level == "run"), {})

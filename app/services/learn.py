@@ -53,10 +53,10 @@ class Learning:
 
     def step(self) -> int:
         """Score and learn from the next stored runs; return how many there were."""
+        self._tidy()
         with self._database.read() as connection:
             records = self._reader.after(connection, self._cursor, RUNS_A_STEP)
         if not records:
-            self._tidy()
             return 0
         cells: dict[reports.CellKey, reports.Cell] = defaultdict(reports.Cell)
         for record in sorted(records, key=lambda item: item.run.query.started_at_us):
@@ -92,7 +92,7 @@ class Learning:
         return len(records)
 
     def _tidy(self) -> None:
-        """Once an hour, when there is nothing to learn: forget statistics that are finer than old ones need."""
+        """Once an hour, forget statistics that are finer than old ones need to be."""
         hour = time.time_ns() // 1000 // reports.HOUR_US
         if hour > self._tidied_at_hour:
             self._tidied_at_hour = hour

@@ -39,10 +39,9 @@ class RecentError:
         since_us = time.time_ns() // 1000 - WINDOW_US
         wanted = ErrorFilter(since_us=since_us, device_id=device_id)
         cells = {
-            rung: figures(cell)
+            group.rung: figures(group.cell)
             for group in reports.query(connection, (), wanted, limit=1)
             if group.level == "run"
-            for rung, cell in group.rungs.items()
         }
         found = {
             side: RungError(int(cell["n"] or 0), float(cell["mape"] or 0.0), float(cell["median_ape"] or 0.0))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, get_args
 
 from app.errors import Fault, InvalidRequestError
@@ -69,9 +70,12 @@ def errors(
     with database.read() as connection:
         found = reports.query(connection, group_by, wanted, after=after, limit=limit + 1)
         pending = learning.pending(connection, LEARNER)
-    shown = found[:limit]
-    following = cursors.write(shown[-1].level, *shown[-1].values) if len(found) > limit else None
-    return ErrorReport([_group(group_by, group) for group in shown], pending, following)
+    lines = [list(rungs) for _, rungs in groupby(found, key=lambda group: (group.level, group.values))]
+    following = None
+    if len(lines) > limit:
+        last = lines[limit - 1][0]
+        following = cursors.write(last.level, *last.values)
+    return ErrorReport([_group(line) for line in lines[:limit]], pending, following)
 
 
 def table(database: Database, group_by: Sequence[str], wanted: ErrorFilter = EVERYTHING) -> TableFile:
@@ -100,12 +104,12 @@ def flat_rows(report: ErrorReport) -> list[dict[str, Any]]:
     ]
 
 
-def _group(group_by: Sequence[str], group: Group) -> ErrorGroup:
+def _group(line: Sequence[Group]) -> ErrorGroup:
     named = {
-        name: rfc3339(moment(int(value) * HOUR_US)) if name == "hour" else str(value)
-        for name, value in zip(group_by, group.values, strict=True)
+        name: rfc3339(moment(value * HOUR_US)) if name == "hour" else str(value)
+        for name, value in line[0].dimensions.items()
     }
-    return ErrorGroup(group.level, named, {rung: figures(cell) for rung, cell in group.rungs.items()})
+    return ErrorGroup(line[0].level, named, {group.rung: figures(group.cell) for group in line})
 
 
 def _place(cursor: str, group_by: Sequence[str]) -> tuple[Level, Values]:

@@ -52,9 +52,8 @@ class ScoredCounts:
     def _intervals(self) -> dict[Place, tuple[int, float | None, float | None]]:
         found = {}
         for group in reports.query(self._connection, ("soc", "processor")):
-            cell = group.rungs.get(Rung.RUNTIME.value)
-            if group.level == "run" and cell is not None:
-                own = figures(cell)
-                soc, processor = map(str, group.values)
-                found[soc, processor] = (cell.n, own["coverage"], own["width"])
+            if group.level == "run" and group.rung == Rung.RUNTIME:
+                own = figures(group.cell)
+                soc, processor = group.values
+                found[soc, processor] = (group.cell.n, own["coverage"], own["width"])
         return found

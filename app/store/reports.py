@@ -40,11 +40,17 @@ class ModelName(NamedTuple):
 
 
 class Group(NamedTuple):
-    """One line of a report: the values of its dimensions, and the statistics of each rung."""
+    """One rung of one line of a report: the values of its dimensions, and its statistics."""
 
+    dimensions: dict[str, Value]
+    rung: str
     level: Level
-    values: Values
-    rungs: Mapping[str, Cell]
+    cell: Cell
+
+    @property
+    def values(self) -> Values:
+        """The values of the dimensions in the order asked for."""
+        return tuple(self.dimensions.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +78,12 @@ def query(
     after: tuple[Level, Values] | None = None,
     limit: int | None = None,
 ) -> list[Group]:
-    """Return statistics by any of `DIMENSIONS`, whole runs first, in order of these values.
+    """Return each rung's statistics by any of `DIMENSIONS`, whole runs first, in order of these values.
 
-    Times are cut to whole hours. With a limit there are no more groups than that, from the one behind `after`
-    on. Raises `InvalidRequestError` where the statistics asked for were forgotten.
+    Times are cut to whole hours. With a limit there are no more lines (of all rungs) than that, from the one
+    behind `after` on. Raises `InvalidRequestError` where the statistics asked for were forgotten.
     """
-    found: list[Group] = []
+    found: list[_Line] = []
     for level in LEVELS:
         if after is not None and LEVELS.index(level) < LEVELS.index(after[0]):
             continue
@@ -86,8 +92,18 @@ def query(
         behind = after[1] if after is not None and after[0] == level else None
         missing = None if limit is None else limit - len(found)
         if missing is None or missing > 0:
-            found += _Reader(connection, level, group_by, wanted).groups(behind, missing)
-    return found
+            found += _Reader(connection, level, group_by, wanted).lines(behind, missing)
+    return [
+        Group(dict(zip(group_by, line.values, strict=True)), rung, line.level, cell)
+        for line in found
+        for rung, cell in line.rungs.items()
+    ]
+
+
+class _Line(NamedTuple):
+    level: Level
+    values: Values
+    rungs: Mapping[str, Cell]
 
 
 class _Reader:
@@ -103,11 +119,11 @@ class _Reader:
         self._names = _Names(connection, wanted, who="p" in self._letters or "k" in self._letters)
         self._parts = [(span, self._where(span, wanted)) for span in self._spans(wanted)]
 
-    def groups(self, after: Values | None, limit: int | None) -> list[Group]:
-        """Return up to `limit` groups behind `after`, in order."""
-        found: list[Group] = []
+    def lines(self, after: Values | None, limit: int | None) -> list[_Line]:
+        """Return up to `limit` lines behind `after`, in order."""
+        found: list[_Line] = []
         for condition in self._portions(after, limit):
-            found += [group for group in self._read(condition) if after is None or group.values > after]
+            found += [line for line in self._read(condition) if after is None or line.values > after]
             if limit is not None and len(found) >= limit:
                 return found[:limit]
         return found
@@ -192,8 +208,8 @@ class _Reader:
         if held:
             yield column.in_(held)
 
-    def _read(self, condition: ColumnElement[bool] | None) -> list[Group]:
-        """Return the groups of the rows that a condition lets through, in order."""
+    def _read(self, condition: ColumnElement[bool] | None) -> list[_Line]:
+        """Return the lines of the rows that a condition lets through, in order."""
         rows: list[Any] = []
         for _, where in self._parts:
             every = where if condition is None else where & condition
@@ -206,7 +222,7 @@ class _Reader:
             members[tuple(name(getattr(row, column)) for name, column in namers)].append(place)
         sums = unpack_sums([row.sums for row in rows])
         return [
-            Group(self._level, values, found)
+            _Line(self._level, values, found)
             for values, places in sorted(members.items())
             if (found := cells(sums[places], [rows[place].sketches for place in places]))
         ]
