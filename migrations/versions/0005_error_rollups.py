@@ -12,8 +12,8 @@ from datasketches import kll_floats_sketch
 from app.store import rollups
 from app.store.statistic import Cell
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 BIG_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 KEY = ("level", "grain", "view", "period", "processor_id", "condition", "model_id", "op_type", "predictor")
