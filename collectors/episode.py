@@ -87,7 +87,7 @@ class Recorder:
         with pinned(source.core), HandOver(target.core) as handover:
             self._instruments.sensors.restart()
             for size_bytes, tensor in self._instruments.tensors.items():
-                context = self._context(source.core)
+                context = self.context(source.core)
                 started_us = self._instruments.clock.now_us()
                 latency_us = handover.time_us(tensor)
                 transfers.append(
@@ -123,7 +123,7 @@ class Recorder:
 
     def _run(self, episode: Episode, name: str, model: LoadedModel, profiled: bool, known: Context) -> None:
         time.sleep(self._rng.choice(PACES_S))
-        context = known | self._context(episode.processor.core)
+        context = known | self.context(episode.processor.core)
         started_us = self._instruments.clock.now_us()
         core = episode.processor.core
         if core in self._ended_us:
@@ -149,7 +149,8 @@ class Recorder:
             )
         )
 
-    def _context(self, core: int) -> Context:
+    def context(self, core: int) -> Context:
+        """Read the sensors of a core, and the probes on it."""
         context = self._instruments.sensors.read(core)
         context["probe_memory_us"] = self._instruments.probes.memory_us()
         context["probe_compute_us"] = self._instruments.probes.compute_us()

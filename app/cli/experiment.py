@@ -11,6 +11,10 @@ from typing import Annotated
 import typer
 
 EXPERIMENTS = {
+    "errors": "Prediction error of the offline profile and of the runtime predictor in each condition.",
+    "fallback": "Operator support and fall-back ratios of each engine on each model.",
+    "granularity": "Sub-graph, inter-operator, intra-operator and task scheduling beside 0 to 4 processes.",
+    "overhead": "What profiling, probing, reporting and planning cost against what adapting gains.",
     "strategies": "Every strategy under every condition: predicted, measured, regretted.",
 }
 

@@ -12,7 +12,8 @@ from app.planning.answered import as_answered
 from app.planning.plan import Plan
 from collectors.device import Processor
 from collectors.errors import PlanError
-from collectors.executor.plan_executor import Execution, PlanExecutor
+from collectors.executor.execution import Execution
+from collectors.executor.plan_executor import PlanExecutor
 from predictors.regret import LEAST_REPEATS
 
 WARM_UPS = 1
@@ -53,15 +54,18 @@ def distinct(plans: Sequence[Plan]) -> list[Contender]:
     return list(found.values())
 
 
-def inputs_of(executor: PlanExecutor, seed: int = 0) -> Mapping[str, Any]:
-    """Return random inputs of a model."""
+def inputs_of(executor: PlanExecutor, seed: int = 0) -> list[Mapping[str, Any]]:
+    """Return random inputs of all models."""
     rng = np.random.default_rng(seed)
-    return {name: rng.random(shape).astype(dtype) for name, (shape, dtype) in executor.inputs.items()}
+    return [
+        {name: rng.random(shape).astype(dtype) for name, (shape, dtype) in inputs.items()}
+        for inputs in executor.inputs
+    ]
 
 
 def measure(
     contenders: Sequence[Contender],
-    model: bytes,
+    models: Sequence[bytes],
     processors: Sequence[Processor],
     *,
     seconds: float,
@@ -79,7 +83,7 @@ def measure(
     try:
         for place, contender in enumerate(contenders):
             try:
-                executors[place] = PlanExecutor(model, as_answered(contender.plan), cores)
+                executors[place] = PlanExecutor(models, as_answered(contender.plan), cores)
                 inputs = inputs_of(executors[place])
                 for _ in range(WARM_UPS):
                     executors[place].run(inputs)

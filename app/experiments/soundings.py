@@ -63,6 +63,10 @@ class Soundings:
         self._outbox.put(measurements)
         return {measurement.processor: dict(measurement.context) for measurement in measurements}
 
+    def context(self, processor: Processor) -> Context:
+        """Read the sensors and the probes, as before a run."""
+        return self._recorder.context(processor.core)
+
     def put_transfers(self, transfers: Sequence[TransferMeasurement]) -> None:
         """Spool hand-overs that were timed elsewhere."""
         self._outbox.put((), transfers)

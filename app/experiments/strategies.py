@@ -62,12 +62,13 @@ def run(options: Options) -> Outcome:
         )
         _practise(bench)
         _fill(bench)
-        cells = _cells(bench)
-        bench.table("measurements", [row for cell in cells for row in cell.rows()])
-        return bench.finish(summary(cells), text, pictures(cells), raw="measurements")
+        found = cells(bench)
+        bench.table("measurements", [row for cell in found for row in cell.rows()])
+        return bench.finish(summary(found), text, pictures(found), raw="measurements")
 
 
-def _cells(bench: Bench) -> list[Cell]:
+def cells(bench: Bench) -> list[Cell]:
+    """Return what was measured so far."""
     return [Cell.from_json(step["cell"]) for step in bench.journal.all("cell")]
 
 
@@ -82,10 +83,8 @@ def _practise(bench: Bench) -> None:
 
 def _fill(bench: Bench) -> None:
     """Measure cells until the time is over."""
-    cells = _cells(bench)
-    executed = {name for step in bench.journal.all("cell") for name in step["executed"]}
     tasks = list(_schedule(bench))
-    for number in range(len(cells), len(tasks)):
+    for number in range(len(bench.journal.all("cell")), len(tasks)):
         left_s = bench.left_s
         open_tasks = _round_left(number, len(bench.evaluated))
         if left_s < LEAST_CELL_S and number:
@@ -93,10 +92,20 @@ def _fill(bench: Bench) -> None:
         seconds = min(max(left_s / open_tasks, LEAST_CELL_S), MOST_CELL_S)
         task = tasks[number]
         bench.told.say(f"{task.condition} on {task.processor.name}: plans of {task.file.identity.name}")
-        cell, new = _execute(bench, task, seconds - OVERHEAD_S, number=number, executed=executed)
-        executed |= new
-        bench.journal.put("cell", cell=msgspec.to_builtins(cell), executed=sorted(new))
-        learn(bench.lab)
+        _measure(bench, number, task, seconds)
+
+
+def fill(bench: Bench, number: int, condition: str, seconds: float) -> None:
+    """Measure one cell of the first model in a condition."""
+    processor = bench.processors[number % len(bench.processors)]
+    _measure(bench, number, _Task(condition, bench.evaluated[0], processor), seconds)
+
+
+def _measure(bench: Bench, number: int, task: _Task, seconds: float) -> None:
+    executed = {name for step in bench.journal.all("cell") for name in step["executed"]}
+    cell, new = _execute(bench, task, seconds - OVERHEAD_S, number=number, executed=executed)
+    bench.journal.put("cell", cell=msgspec.to_builtins(cell), executed=sorted(new))
+    learn(bench.lab)
 
 
 OVERHEAD_S = 2.0
@@ -143,7 +152,7 @@ def _execute(
         rng = random.Random(f"{bench.options.seed} {number}")
         failed = measure(
             kept,
-            task.file.path.read_bytes(),
+            [task.file.path.read_bytes()],
             bench.processors,
             seconds=seconds,
             most_rounds=MOST_ROUNDS,

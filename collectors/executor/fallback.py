@@ -8,13 +8,15 @@ from typing import Any
 import onnxruntime as ort
 
 from collectors.errors import PlanError
-from collectors.executor.plan_executor import Array, Execution, PlanExecutor
+from collectors.executor.engines import onnxruntime_session
+from collectors.executor.execution import Array, Execution
+from collectors.executor.plan_executor import PlanExecutor
 from collectors.pinning import pinned
 from predictors.graph import Shape
 
 
 class FallbackExecutor:
-    """Executes a plan and, once that has failed, the whole model, as a context manager.
+    """Executes a plan of one model and, once that has failed, the whole model, as a context manager.
 
     `reason` says why the plan is not executed; executions then carry it too, and are no measurement of the
     plan.
@@ -69,12 +71,8 @@ class FallbackExecutor:
         return self._run_whole(inputs, self.reason or "")
 
     def _run_whole(self, inputs: Mapping[str, Array], reason: str) -> Execution:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 4
         try:
-            if self._whole is None:
-                self._whole = ort.InferenceSession(self._model, options, providers=["CPUExecutionProvider"])
+            self._whole = self._whole or onnxruntime_session(self._model)
             names = [output.name for output in self._whole.get_outputs()]
             with pinned(self._core):
                 start_ns = time.perf_counter_ns()
@@ -83,4 +81,4 @@ class FallbackExecutor:
         except Exception as error:
             raise PlanError(f"neither the plan nor the whole model runs: {reason}; {error}") from error
         outputs = dict(zip(names, values, strict=True))
-        return Execution(outputs, latency_us, (), fallback_reason=reason)
+        return Execution((outputs,), latency_us, (), fallback_reason=reason)

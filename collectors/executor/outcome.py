@@ -6,7 +6,7 @@ from typing import Any
 
 from collectors.clock import rfc3339
 from collectors.errors import PlanError
-from collectors.executor.plan_executor import Execution
+from collectors.executor.execution import Execution
 
 
 def outcome(

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from collectors.errors import PlanError
+from collectors.executor.engines import onnxruntime_session
 from predictors.graph import ModelGraph, Shape
 from predictors.graph_errors import GraphError
 from predictors.onnx_reader import read
@@ -113,9 +113,5 @@ class SourceModel:
             list(self._model.graph.initializer),
         )
         model = onnx.helper.make_model(graph, opset_imports=self.opsets, ir_version=IR_VERSION)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 4
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        values: list[Array] = session.run(wanted, {})
+        values: list[Array] = onnxruntime_session(model.SerializeToString()).run(wanted, {})
         return values

@@ -19,6 +19,8 @@ class PlannedStage:
     processor: str
     split: Split | None
     start_us: float
+    model: int = 0
+    after: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +32,19 @@ class WiredStage:
     reads_from: tuple[int, ...]
 
 
-def read_stages(plan: Mapping[str, Any]) -> list[PlannedStage]:
+def read_stages(plan: Mapping[str, Any], models: int = 1) -> list[PlannedStage]:
     """Return the stages of a plan as `POST /v1/plan` answers it, in the order of their starts.
 
     Raises:
-        PlanError: the plan is not one that keeps a single model.
+        PlanError: the plan changes a model, or is for more models than there are.
 
     """
     if plan.get("requires_retraining"):
         raise PlanError("this plan changes the model and requires retraining; there is nothing to execute")
     try:
-        if any(stage["model"] != 0 for stage in plan["stages"]):
-            raise PlanError("this plan is for several models; execute those of one model")
+        highest = max((int(stage["model"]) for stage in plan["stages"]), default=0)
+        if highest >= models:
+            raise PlanError(f"this plan is for {highest + 1} models, of which {models} were given")
         stages = [
             PlannedStage(
                 id=int(stage["id"]),
@@ -49,6 +52,8 @@ def read_stages(plan: Mapping[str, Any]) -> list[PlannedStage]:
                 processor=stage["processor"],
                 split=_split(stage.get("split")),
                 start_us=float(stage["start_us"]),
+                model=int(stage["model"]),
+                after=tuple(map(int, stage.get("after", ()))),
             )
             for stage in plan["stages"]
         ]

@@ -1,8 +1,13 @@
 """Every experiment, for real: a small network, few seconds, real load, real executed plans."""
 
+import importlib
 import json
 import os
+import re
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pandas as pd
@@ -37,10 +42,36 @@ def names() -> tuple[str, ...]:
     return tuple(f"cpu:{core}" for core in sorted(os.sched_getaffinity(0))[:2])
 
 
-def test_strategies_measures_and_tells_and_tells_again(tmp_path: Path, model: Path) -> None:
-    asked = options(tmp_path, model, 16.0)
-    summary = strategies.run(asked).summary
-    assert summary == json.loads((tmp_path / "summary.json").read_text())
+def test_every_experiment_measures_and_tells_and_tells_again(tmp_path: Path, model: Path) -> None:
+    first = tmp_path / "strategies"
+    strategies.run(options(first, model, 10.5))
+    trained = (first / "journal.ndjson").read_text().splitlines()[:2]
+    for kind in ("strategies", "errors", "granularity", "overhead", "fallback"):
+        folder = tmp_path / kind
+        if folder != first:  # goes on from what was learned already, as after a kill
+            shutil.copytree(first, folder, symlinks=True)
+            lines = [line.replace('"strategies"', f'"{kind}"') for line in trained]
+            (folder / "journal.ndjson").write_text("\n".join(lines) + "\n")
+        experiment = importlib.import_module(f"app.experiments.{kind}")
+        summary = experiment.run(options(folder, model, 10.5)).summary
+        assert summary == json.loads((folder / "summary.json").read_text())
+        assert len(pd.read_csv(summary["raw"])) > 0
+        page = (folder / "page.md").read_text()
+        pictures = re.findall(r"\((\w+)\.svg\)", page)
+        assert pictures
+        for name in pictures:
+            assert (folder / f"{name}.svg").read_text().startswith("<svg")
+            assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        check = {"strategies": check_strategies, "granularity": check_granularity}.get(kind)
+        if check is not None:
+            check(summary)
+    journal = (first / "journal.ndjson").read_text()
+    again = strategies.run(options(first, model, 10.5)).summary
+    assert (first / "journal.ndjson").read_text() == journal
+    assert again["regret"] == json.loads((first / "summary.json").read_text())["regret"]
+
+
+def check_strategies(summary: Mapping[str, Any]) -> None:
     raw = pd.read_csv(summary["raw"])
     assert {"plan_mape", "choice_gain", "regret", "best_two_processor_speedup"} <= summary.keys()
     assert summary["executions"] == len(raw)
@@ -53,15 +84,12 @@ def test_strategies_measures_and_tells_and_tells_again(tmp_path: Path, model: Pa
         assert cell.groupby("plan_id").size().min() >= 7
         spans = cell.groupby("round")["started_at_us"].agg(["min", "max"])
         assert (spans["min"].to_numpy()[1:] >= spans["max"].to_numpy()[:-1]).all()
-    page = (tmp_path / "page.md").read_text()
-    for name in ("choices", "predicted"):
-        assert f"({name}.svg)" in page
-        assert (tmp_path / f"{name}.svg").read_text().startswith("<svg")
-        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    journal = (tmp_path / "journal.ndjson").read_text()
-    again = strategies.run(asked).summary
-    assert (tmp_path / "journal.ndjson").read_text() == journal
-    assert again["choice_gain"] == summary["choice_gain"]
+
+
+def check_granularity(summary: Mapping[str, Any]) -> None:
+    assert set(summary["latency_us"]) == {"subgraph", "inter_operator", "intra_operator", "task"}
+    for by_count in summary["latency_us"].values():
+        assert set(by_count) == set("01234")
 
 
 def test_a_folder_of_another_experiment_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from app.planning.planner import PlanningRequest
 from app.planning.planner import plan as plan_for
 from app.planning.problem import ModelRequest, Processor
 from collectors.errors import PlanError
-from collectors.executor.plan_executor import Execution, PlanExecutor
+from collectors.executor.execution import Execution
+from collectors.executor.plan_executor import PlanExecutor
 from collectors.models import find_models
 from predictors import fusion
 from predictors.onnx_reader import read
@@ -278,7 +279,7 @@ WHOLE = ["c1", "n1", "r1", "c2", "r2", "p", "f", "y"]
         ({"stages": [stage(0, WHOLE[:3], "a", ("height", 0.0, 0.5)), stage(1, WHOLE[3:], "b")]}, "add up"),
         ({"stages": [stage(0, WHOLE[3:], "a"), stage(1, WHOLE[:3], "b")]}, "starts after it"),
         ({"stages": [{"id": 0}]}, "no plan as the service answers it"),
-        ({"stages": [stage(0, WHOLE, "a") | {"model": 1}]}, "several models"),
+        ({"stages": [stage(0, WHOLE, "a") | {"model": 1}]}, "models, of which 1"),
     ],
 )
 def test_a_plan_that_does_not_fit_is_a_clear_error(plan: dict[str, Any], message: str) -> None:
