@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 from app.errors import Fault, InvalidRequestError
 from app.services.error_book import figures
@@ -104,6 +104,18 @@ class ErrorView:
             if group.level == level:
                 cells.setdefault(group.rung, Cell()).merge(group.cell)
         return {rung: _distribution(cell) for rung, cell in cells.items()}
+
+
+def rows(connection: Connection, wanted: ErrorFilter, group_by: Sequence[str]) -> list[dict[str, Any]]:
+    """Return one flat row a group, level and rung with the report's figures, for files."""
+    held = wanted.dimensions
+    read = list(dict.fromkeys([*group_by, *held]))
+    found = reports.query(connection, read, since_us=wanted.since_us, until_us=wanted.until_us)
+    return [
+        {**group.dimensions, "level": group.level, "rung": group.rung, **figures(group.cell)}
+        for group in found
+        if all(group.dimensions[name] == value for name, value in held.items())
+    ]
 
 
 def hour_us(text: str) -> int:

@@ -122,6 +122,10 @@ class PlanService:
         )
         return answer
 
+    def preview(self, question: PlanQuestion) -> PlanAnswer:
+        """Plan as `answer` does, for somebody who only looks: nothing is stored."""
+        return self._plan(question)
+
     def _timed_dtypes(self, processor_id: int) -> set[str]:
         with self._database.read() as connection:
             return operators.timed_dtypes(connection, processor_id)

@@ -1,9 +1,16 @@
 """Versions of predictors: look at them, pin one, take one back."""
 
-from app.store import journal, versions
-from app.store.engine import Database
+from collections.abc import Sequence
+
+from app.errors import ConflictError, NotFoundError
+from app.store import journal, reports, versions
+from app.store.engine import Connection, Database
 from app.store.journal import Kind
 from app.store.versions import VersionInfo
+from predictors.context_features import NAMES
+from predictors.forecast import Rung
+from predictors.run import PredictorKey
+from predictors.version import PredictorVersion
 
 
 def list_versions(database: Database) -> list[VersionInfo]:
@@ -18,19 +25,73 @@ def get(database: Database, version_id: int) -> VersionInfo:
         return versions.get(connection, version_id)
 
 
-def pin(database: Database, version_id: int) -> VersionInfo:
-    """Make a version serve until another is pinned or it is rolled back; raise `NotFoundError`."""
+def revision(database: Database, key: PredictorKey) -> int:
+    """Return what changes whenever somebody pins or withdraws a version of a key."""
+    with database.read() as connection:
+        return versions.revision(connection, key)
+
+
+def pin(database: Database, version_id: int, *, expected: int | None = None) -> VersionInfo:
+    """Make a version serve until another is pinned or it is rolled back; raise `NotFoundError`.
+
+    With `expected`, raises `ConflictError` unless that is still the revision of the version's key.
+    """
     with database.write() as connection:
+        _unchanged(connection, version_id, expected)
         versions.pin(connection, version_id)
         info = versions.get(connection, version_id)
         journal.changed_by_hand(connection, Kind.PIN, info.key, info.id, info.digest)
         return info
 
 
-def roll_back(database: Database, version_id: int) -> VersionInfo:
-    """Withdraw a version; return the one that serves instead. Raise `NotFoundError`, `ConflictError`."""
+def roll_back(database: Database, version_id: int, *, expected: int | None = None) -> VersionInfo:
+    """Withdraw a version; return the one that serves instead. Raise `NotFoundError`, `ConflictError`.
+
+    `expected` as for `pin`.
+    """
     with database.write() as connection:
+        _unchanged(connection, version_id, expected)
         instead = versions.roll_back(connection, version_id)
         info = versions.get(connection, version_id)
         journal.changed_by_hand(connection, Kind.ROLLBACK, info.key, info.id, info.digest)
         return versions.get(connection, instead.id)
+
+
+def served(database: Database, digests: Sequence[str]) -> dict[str, dict[str, tuple[int, float]]]:
+    """Return by rung and version how many runs it predicted, and their mean absolute percentage error.
+
+    The rungs are the offline profile's and the runtime predictor's.
+    """
+    with database.read() as connection:
+        return {
+            rung.value: reports.served(connection, digests, rung.value) for rung in (Rung.CALM, Rung.RUNTIME)
+        }
+
+
+def importances(database: Database, version_id: int) -> list[tuple[str, float]]:
+    """Return what the runtime model of a version looks at, as shares of the gain, the largest first.
+
+    Empty where it has no trees yet, or where its bytes are discarded.
+    """
+    with database.read() as connection:
+        try:
+            version = PredictorVersion.from_bytes(versions.content(connection, version_id))
+        except (NotFoundError, ValueError):
+            return []
+    if version.runtime.median is None:
+        return []
+    gains = version.runtime.median.booster.feature_importance(importance_type="gain")
+    whole = max(float(gains.sum()), 1e-12)
+    named = zip(NAMES, (gains / whole).tolist(), strict=False)
+    return sorted(((name, share) for name, share in named if share > 0), key=lambda item: -item[1])
+
+
+def _unchanged(connection: Connection, version_id: int, expected: int | None) -> None:
+    if expected is None:
+        return
+    key = versions.get(connection, version_id).key
+    if versions.revision(connection, key, hold=True) != expected:
+        raise ConflictError(
+            f"Somebody else changed which version of {key} serves since this page was loaded. "
+            "Nothing was changed now: look at the versions again, then decide."
+        )

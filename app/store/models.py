@@ -49,6 +49,12 @@ def list_graphs(connection: Connection) -> list[tuple[str, str]]:
     return [(row.digest, row.name) for row in rows]
 
 
+def list_names(connection: Connection, limit: int) -> list[tuple[str, str]]:
+    """Return (digest, name) of models as runs name them, the newest first; the digest may be empty."""
+    rows = connection.execute(select(model.c.digest, model.c.name).order_by(model.c.id.desc()).limit(limit))
+    return [(row.digest, row.name) for row in rows]
+
+
 def reported_kernels(
     connection: Connection,
     digest: str,

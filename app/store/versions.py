@@ -127,6 +127,17 @@ def content(connection: Connection, version_id: int) -> bytes:
     return bytes(data)
 
 
+def revision(connection: Connection, key: PredictorKey, *, hold: bool = False) -> int:
+    """Return when somebody last pinned or withdrew a version of `key`, 0 before that.
+
+    With `hold` the key's rows stay locked until the transaction ends, so that two changes based on one
+    revision cannot both be made.
+    """
+    query = select(table.c.pinned_at_us, table.c.rolled_back_at_us).where(_is(key))
+    rows = connection.execute(query.with_for_update() if hold else query).all()
+    return max((moment or 0 for row in rows for moment in row), default=0)
+
+
 def pin(connection: Connection, version_id: int) -> None:
     """Make this version serve its key until another one is pinned or it is unpinned."""
     info = get(connection, version_id)

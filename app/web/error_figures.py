@@ -107,3 +107,67 @@ def contrast(
 def sides(rungs: Mapping[str, Distribution]) -> list[tuple[str, Distribution]]:
     """Return offline and runtime, as far as they are there."""
     return [(rung, rungs[rung]) for rung in SIDES if rung in rungs]
+
+
+def cumulative(rungs: Mapping[str, Distribution], picture: str, query: Mapping[str, Any]) -> Figure:
+    """Return for every rung how many runs were how wrong."""
+    present = [(name, rungs[rung]) for rung, name in NAMES.items() if rung in rungs]
+    rows = [
+        {"rung": name, "share": share, "error": error}
+        for name, found in present
+        for share, error in found.cumulative()
+    ]
+    return Figure(
+        name="distribution",
+        chart="error-cumulative",
+        title="How many runs are how wrong, on every rung",
+        summary="Share of runs whose absolute error is no larger than that; a line further to the left is "
+        "better.",
+        rows=rows,
+        head=("Predictor", "Runs", "Within 10 %", "Median", "95th percentile", "Mean", "Bias"),
+        body=[
+            (
+                name,
+                count(found.n),
+                percent(found.within_10),
+                percent(found.median),
+                percent(found.quantiles[4]),
+                percent(found.mape),
+                percent(found.bias),
+            )
+            for name, found in present
+        ],
+        picture=picture,
+        query=query,
+    )
+
+
+def coverage(groups: Groups, picture: str, query: Mapping[str, Any]) -> Figure:
+    """Return by condition how often the interval held the run."""
+    rows: list[dict[str, Any]] = [
+        {
+            "group": key or UNNAMED,
+            "rung": NAMES[rung],
+            "n": found.n,
+            "coverage": found.coverage,
+            "width": found.width,
+        }
+        for key, rungs in groups.items()
+        for rung, found in sides(rungs)
+        if found.coverage is not None
+    ]
+    return Figure(
+        name="coverage",
+        chart="coverage",
+        title="Do the intervals keep their promise?",
+        summary="Share of runs inside the predicted 90 % interval, by condition; dashed: the promise.",
+        rows=rows,
+        head=("Condition", "Predictor", "Runs", "Inside", "Mean width"),
+        body=[
+            (row["group"], row["rung"], count(row["n"]), percent(row["coverage"]), percent(row["width"]))
+            for row in rows
+        ],
+        picture=picture,
+        query=query,
+        height_px=max(len({row["group"] for row in rows}), 1) * 30,
+    )

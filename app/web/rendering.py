@@ -73,5 +73,5 @@ _environment.filters.update(
     }
 )
 _environment.globals.update(
-    asset=assets.url, json_block=json_block, address=address, is_number=formatting.is_number
+    asset=assets.url, json_block=json_block, address=address, dict=dict, is_number=formatting.is_number
 )

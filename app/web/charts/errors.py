@@ -116,7 +116,7 @@ def coverage() -> AnyChart:
             shape=alt.Shape(
                 "rung:N",
                 scale=alt.Scale(domain=["offline", "runtime"], range=["square", "circle"]),
-                legend=None,
+                legend=alt.Legend(title=None),
             ),
             tooltip=[
                 alt.Tooltip("group:N", title="condition"),

@@ -2,12 +2,15 @@
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const drawn = new Map();
+const NARROW_PX = 480;
 
 async function draw(place) {
   const name = place.dataset.chart;
   const spec = JSON.parse(document.getElementById(`${name}-spec`).textContent);
   const scheme = dark.matches ? "dark" : "light";
-  const config = (await themes())[scheme];
+  const theme = (await themes())[scheme];
+  const columns = place.clientWidth < NARROW_PX ? 2 : 0;
+  const config = { ...theme, legend: { ...theme.legend, columns } };
   drawn.get(name)?.finalize();
   const result = await window.vegaEmbed(place, spec, {
     actions: false,
@@ -18,6 +21,8 @@ async function draw(place) {
     tooltip: { disableDefaultStyle: true },
   });
   drawn.set(name, result);
+  // The place has a name of its own, and the table below has the numbers.
+  place.querySelector("svg").setAttribute("aria-hidden", "true");
   place.dataset.drawn = scheme;
 }
 

@@ -1,0 +1,109 @@
+"""`/errors`: how wrong, where, since when; every filter stands in the address."""
+
+import io
+from typing import Literal
+
+import pandas as pd
+from fastapi import APIRouter, Request, Response
+
+from app.api.dependencies import DatabaseDep
+from app.services import error_views
+from app.services.error_views import ErrorFilter, ErrorView
+from app.store.engine import Database
+from app.web import error_figures, filters
+from app.web.figures import Figure, picture_of
+from app.web.filters import chosen, error_filter
+from app.web.rendering import page
+from app.web.vega import PictureFormat
+from app.web.viewer import AnalystDep
+
+router = APIRouter(include_in_schema=False)
+
+PICTURES = "/charts/errors"
+LABELS = {
+    "device": "Device",
+    "processor": "Processor",
+    "condition": "Condition",
+    "model": "Model",
+    "op_type": "Operator kind",
+}
+
+
+@router.get("/errors")
+def get_errors(request: Request, database: DatabaseDep, _: AnalystDep) -> Response:
+    """Show the contrast of offline and runtime."""
+    view = _view(database, error_filter(request))
+    return page(
+        request,
+        "errors.html",
+        labels=LABELS,
+        names=view.names,
+        chosen=chosen(request),
+        overall=error_figures.sides(view.overall(_level(request))),
+        level=_level(request),
+        charts=_figures(view, request),
+        any_errors=bool(view.names["condition"] or view.names["device"]),
+    )
+
+
+@router.get("/errors/rows.{format_}")
+def get_rows(
+    request: Request, format_: Literal["csv", "json", "parquet"], database: DatabaseDep, _: AnalystDep
+) -> Response:
+    """Answer what the page shows as a file: a line a condition, processor, model, level and rung."""
+    with database.read() as connection:
+        rows = error_views.rows(connection, error_filter(request), ("condition", "processor", "model"))
+    table = pd.DataFrame(rows)
+    headers = {"Content-Disposition": f'attachment; filename="socast-errors.{format_}"'}
+    if format_ == "csv":
+        return Response(table.to_csv(index=False), media_type="text/csv", headers=headers)
+    if format_ == "json":
+        text = table.to_json(orient="records", force_ascii=False)
+        return Response(text, media_type="application/json", headers=headers)
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return Response(buffer.getvalue(), media_type="application/vnd.apache.parquet", headers=headers)
+
+
+@router.get(PICTURES + "/{name}.{format_}")
+def get_picture(
+    request: Request, name: str, format_: PictureFormat, database: DatabaseDep, _: AnalystDep
+) -> Response:
+    """Answer a chart of the page as a picture."""
+    figures = _figures(_view(database, error_filter(request)), request)
+    return picture_of(figures, name, format_, dark=request.query_params.get(filters.THEME) == "dark")
+
+
+def _view(database: Database, wanted: ErrorFilter) -> ErrorView:
+    with database.read() as connection:
+        return ErrorView(connection, wanted, (*LABELS, "hour"))
+
+
+def _level(request: Request) -> error_views.Level:
+    return "operator" if request.query_params.get("op_type", "").strip() else "run"
+
+
+def _figures(view: ErrorView, request: Request) -> list[Figure]:
+    """Return the charts; with an operator kind chosen they count operators, which have no intervals."""
+    query, level = chosen(request), _level(request)
+    noun = "runs" if level == "run" else "operators"
+    by_condition = view.by("condition", level)
+    processors, models, kinds = [
+        error_figures.contrast(view.by(dimension, of), f"by-{name}", what, PICTURES, query, noun=many)
+        for dimension, name, what, of, many in (
+            ("processor", "processor", "processor", level, noun),
+            ("model", "model", "model", level, noun),
+            ("op_type", "operator", "operator kind", "operator", "operators"),
+        )
+    ]
+    first = error_figures.contrast(by_condition, "by-condition", "condition", PICTURES, query, noun=noun)
+    everything = [
+        first,
+        error_figures.cumulative(view.overall(level), PICTURES, query),
+        processors,
+        error_figures.coverage(by_condition, PICTURES, query),
+        models,
+        error_figures.over_time(view.by("hour", level), PICTURES, query),
+        kinds,
+    ]
+    return [figure for figure in everything if figure.name != "coverage" or level == "run"]
