@@ -25,6 +25,7 @@ CONTEXT = ("cpu_utilization", "cpu_pressure", "run_queue")
 """Context fields that are remembered with each recent run, so that a jump shows."""
 
 _MODELS = 6
+_USUAL_RATE = 0.5
 _MOST_RESIDUAL = 9.0
 _MOST_MISS = 2.0
 _MISS_VARIANCE = 0.15**2
@@ -42,6 +43,19 @@ class Recent:
 
 
 @dataclass(frozen=True, slots=True)
+class Signs:
+    """What speaks against the fast state at the start of a run.
+
+    `silence_us` since the newest run ended; `usual_log` the log(total / calm) that context alone told of the
+    newest runs; `doubt` (0 to 1) is left over from earlier breaks, 1 where there were no runs.
+    """
+
+    silence_us: float
+    usual_log: float
+    doubt: float
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceState:
     """Moving averages and the newest residuals of one (device, processor).
 
@@ -49,7 +63,9 @@ class DeviceState:
     oldest first; `models` the newest (short digest, residual, run number) of networks that the version in
     use has learned from; `widths` widen or narrow intervals (adaptive conformal inference);
     `reference` tells which calm profile the residuals are relative to (empty before the first run);
-    `miss_log` is how far the runtime model has lately been off, of zero mean while it is right.
+    `miss_log` is how far the runtime model has lately been off, of zero mean while it is right;
+    `usual_log` is what context alone told of the newest runs, and `doubt` (0 to 1) how little they may tell
+    of the next one because of a break among them.
     """
 
     runs: int = 0
@@ -60,6 +76,8 @@ class DeviceState:
     widths: Widths = NO_WIDTHS
     reference: str = ""
     miss_log: float = 0.0
+    usual_log: float = 0.0
+    doubt: float = 0.0
 
     @classmethod
     def initial(cls) -> "DeviceState":
@@ -92,15 +110,28 @@ class DeviceState:
             reference=reference,
         )
 
-    def correct(self, miss_log: float, spread: float) -> "DeviceState":
+    def correct(self, miss_log: float, spread: float, share: float = 1.0) -> "DeviceState":
         """Return the state after the runtime model missed by `miss_log` where `spread` was to be expected.
 
-        A scalar Kalman step with a bounded gain: a miss among short, noisy runs says little, and a single
-        outlier never moves it far.
+        A scalar Kalman step with a bounded gain: a miss among short, noisy runs says little, a single
+        outlier never moves it far, and neither does a miss where the state counted by a small `share`.
         """
-        gain = min(_MISS_VARIANCE / (_MISS_VARIANCE + spread**2), _MOST_GAIN)
+        gain = share * min(_MISS_VARIANCE / (_MISS_VARIANCE + spread**2), _MOST_GAIN)
         miss = min(max(miss_log, -_MOST_MISS), _MOST_MISS)
         return replace(self, miss_log=round(self.miss_log + gain * (miss - self.miss_log), 5))
+
+    def place(self, context_log: float, doubt: float) -> "DeviceState":
+        """Return the state after context alone told `context_log` of a run, with the doubt that is left."""
+        rate = _USUAL_RATE if self.runs > 1 else 1.0
+        usual = self.usual_log + rate * (
+            min(max(context_log, -_MOST_RESIDUAL), _MOST_RESIDUAL) - self.usual_log
+        )
+        return replace(self, usual_log=round(usual, 4), doubt=round(doubt, 4))
+
+    def signs(self, at_us: int) -> Signs:
+        """Return what speaks against this state at a time; a clock gone back is no silence."""
+        silence = float(max(at_us - self.updated_at_us, 0))
+        return Signs(silence, self.usual_log, self.doubt if self.runs else 1.0)
 
     def memory(self, at_us: int) -> float:
         """Return the share (0 to 1) of the state that still counts; a clock gone back counts 1."""
@@ -127,6 +158,8 @@ class DeviceState:
             "widths": self.widths.to_list(),
             "ref": self.reference,
             "miss": self.miss_log,
+            "usual": self.usual_log,
+            "doubt": self.doubt,
         }
         return json.dumps(data, separators=(",", ":"))
 
@@ -134,7 +167,7 @@ class DeviceState:
     def from_json(cls, text: str) -> "DeviceState":
         """Rebuild a state; text that another layout wrote gives the initial state."""
         data: dict[str, Any] = json.loads(text)
-        if set(data) != {"n", "at", "avg", "recent", "models", "widths", "ref", "miss"}:
+        if set(data) != {"n", "at", "avg", "recent", "models", "widths", "ref", "miss", "usual", "doubt"}:
             return cls.initial()
         width = 3 + len(CONTEXT)
         flat, at = data["recent"], data["at"]
@@ -144,7 +177,18 @@ class DeviceState:
         )
         models = tuple((str(m), float(r), int(n)) for m, r, n in data["models"])
         widths = Widths.from_list(data["widths"])
-        return cls(data["n"], at, tuple(data["avg"]), recent, models, widths, data["ref"], data["miss"])
+        return cls(
+            data["n"],
+            at,
+            tuple(data["avg"]),
+            recent,
+            models,
+            widths,
+            data["ref"],
+            data["miss"],
+            data["usual"],
+            data["doubt"],
+        )
 
 
 def short_name(model: str) -> str:

@@ -17,6 +17,7 @@ from predictors.context_features import FROZEN_NAMES, NAMES, calm_levels
 from predictors.context_model import ContextModel, Lesson, crossed
 from predictors.drift import DriftDetector, ResidualDrift
 from predictors.forecast import Rung
+from predictors.forgetting import Forgetting
 from predictors.graph import Operator
 from predictors.operator_model import OperatorModel
 from predictors.quarantine import Reputation, honest_runs
@@ -174,7 +175,7 @@ class KeyLearner:
             spreads={
                 Rung.CALM: Spread.fit(stretches),
                 Rung.PER_CONDITION: Spread.fit(stretches - labels),
-                Rung.STATE_ONLY: Spread.fit(stretches - np.array([row.state_log for row in rows])),
+                Rung.STATE_ONLY: Spread.fit(stretches - np.array([row.slowdown_log for row in rows])),
             },
             comparisons_final=True,
         )
@@ -190,11 +191,11 @@ class KeyLearner:
             runtime=runtime,
             stateless=self._context_alone(runtime.offsets),
             correction_gain=_correction_gain(rows),
+            forgetting=Forgetting.fit(rows),
             trust=min(self._live / self._schedule.frozen_after_runs, 1.0),
             trained_runs=self.version.calm_runs + self._live,
         )
         metrics = self._judge(candidate, [row for row in rows[cut:] if row.group])
-        self._new, self._fitted, self._drifted = 0, self._numbers, False
         metrics |= {"calm_source": candidate.calm_source, "calm_runs": candidate.calm_runs}
         self._new, self._fitted, self._drifted = 0, self._numbers, False
         if metrics.get("held_back_error", 0.0) > 1.1 * metrics.get("serving_error", 0.0) + 0.01:
@@ -237,7 +238,7 @@ class KeyLearner:
         served = np.array([row.predicted for row in judged])
         ours = np.array(
             [
-                candidate.runtime_stretch(row.features, row.group, row.state_log, row.freshness).median
+                candidate.expectation(row.features, row.group, row.state_log, row.signs).stretch.median
                 for row in judged
             ]
         )

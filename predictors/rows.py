@@ -16,6 +16,7 @@ from predictors.calm_model import Calm
 from predictors.device_state import DeviceState, group_of
 from predictors.operator_model import FLOOR_US
 from predictors.run import Run
+from predictors.state_features import similar_residual
 from predictors.version import PredictorVersion
 
 Floats = NDArray[np.float64]
@@ -37,18 +38,22 @@ def rows_of(
     query = run.query
     calm = version.calm.calm(query)
     stretch = log(max(run.total_us, FLOOR_US)) - calm.log_total_us
-
+    features, expected = version.expected(query, before)
     own = Row(
         number=0,
-        features=version.features(query, before),
+        features=features,
         stretch=stretch,
         group=group_of(query),
         weight=1.0,
         predicted=predicted,
         uncorrected=predicted - version.correction_log(query, before),
-        miss_log=before.miss_log * before.memory(query.started_at_us),
-        state_log=version.state_log(query, calm, before),
-        freshness=before.memory(query.started_at_us),
+        miss_log=before.miss_log * expected.share,
+        state_log=similar_residual(calm, before),
+        slowdown_log=before.slowdown_log(query.started_at_us),
+        fresh_log=expected.fresh.median if version.learned else nan,
+        alone_log=expected.alone.median,
+        signs=before.signs(query.started_at_us),
+        device_id=query.device_id,
         calm_log_us=calm.log_total_us,
         condition=query.condition,
     )
@@ -65,6 +70,7 @@ def _cut(  # noqa: PLR0917
         group="",
         weight=_STRETCH_WEIGHT,
         predicted=nan,
+        fresh_log=nan,
         calm_log_us=length_log,
     )
 

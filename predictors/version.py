@@ -22,8 +22,9 @@ from predictors.calm_model import Calm, CalmModel
 from predictors.conformal import LEVELS, NO_WIDTHS, NOT_CALIBRATED, Calibration, Spread, widened
 from predictors.context_features import CONTEXT_FEATURES_VERSION, FROZEN_NAMES, NAMES, context_vector
 from predictors.context_model import ContextModel, Stretch
-from predictors.device_state import DeviceState, group_of
+from predictors.device_state import DeviceState, Signs, group_of
 from predictors.forecast import Coverage, LatencyForecast, RunForecast, Rung
+from predictors.forgetting import Forgetting
 from predictors.graph import Operator
 from predictors.jumps import jumps_of
 from predictors.operator_model import FLOOR_US
@@ -33,13 +34,11 @@ from predictors.state_features import similar_residual, state_vector
 
 Floats = NDArray[np.float64]
 
-FORMAT = 3
+FORMAT = 4
 ALL_RUNGS = tuple(Rung)
 
 _MEDIAN = LEVELS.index(0.5)
 _LEAST_LOG_US, _MOST_LOG_US = -1.0, 25.0
-FRESH = 0.98
-"""From this freshness of the state on, context alone has no say."""
 _PLAIN_FIELDS = (
     *(
         "levels",
@@ -63,6 +62,19 @@ class Score:
     jumps: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the runtime rung expects of a run: log(total / calm), by what it is blended from.
+
+    `fresh` trusts the state, `alone` knows the context only, `share` (0 to 1) is how far the state counts.
+    """
+
+    stretch: Stretch
+    fresh: Stretch
+    alone: Stretch
+    share: float
+
+
 @dataclass(frozen=True)
 class PredictorVersion:
     """Calm model, frozen comparisons and the learning runtime model of one predictor key."""
@@ -82,6 +94,8 @@ class PredictorVersion:
     """How single operators scatter around their means on each rung."""
     correction_gain: float = 0.5
     """How much of the state's recent misses the next run is expected to show (0 to 1)."""
+    forgetting: Forgetting = field(default_factory=Forgetting)
+    """When the newest runs stop telling the next one, and context alone does."""
     trust: float = 0.0
     """How far (0 to 1) the runtime rung rests on its trees; the rest is the fast state alone."""
     calm_source: str = "physical prior"
@@ -92,6 +106,14 @@ class PredictorVersion:
     """Whether the per-condition and context-frozen rungs are frozen."""
     trained_runs: int = 0
     """Runs that this version rests on; 0 for the physical prior alone."""
+    _newest: list[tuple[RunQuery, DeviceState, Floats, Expectation]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+
+    @property
+    def learned(self) -> bool:
+        """Whether the runtime rung has trees of its own, and context alone has too."""
+        return self.runtime.median is not None and self.stateless.median is not None
 
     @cached_property
     def _bytes(self) -> bytes:
@@ -119,6 +141,7 @@ class PredictorVersion:
             context_frozen=ContextModel.from_json(content["context_frozen"]),
             runtime=ContextModel.from_json(content["runtime"]),
             stateless=ContextModel.from_json(content["stateless"]),
+            forgetting=Forgetting(**content["forgetting"]),
             spreads={
                 Rung(rung): Spread(tuple(item["quantiles"]), item["smear_log"])
                 for rung, item in content["spreads"].items()
@@ -140,6 +163,7 @@ class PredictorVersion:
             "context_frozen": self.context_frozen.to_json(),
             "runtime": self.runtime.to_json(),
             "stateless": self.stateless.to_json(),
+            "forgetting": asdict(self.forgetting),
             "spreads": {
                 rung.value: {"quantiles": list(item.quantiles), "smear_log": item.smear_log}
                 for rung, item in self.spreads.items()
@@ -148,10 +172,6 @@ class PredictorVersion:
             "scatters": {rung.value: scatter.to_json() for rung, scatter in self.scatters.items()},
             **{name: getattr(self, name) for name in _PLAIN_FIELDS},
         }
-
-    def features(self, query: RunQuery, state: DeviceState) -> Floats:
-        """Return the run-level vector, shape (len(NAMES),): circumstances first, then the fast state."""
-        return self._features(query, self.calm.calm(query), self._valid(state))
 
     def features_of_length(self, query: RunQuery, state: DeviceState, log_calm_us: float) -> Floats:
         """Return the vector of a run in the same circumstances but of another calm length."""
@@ -165,35 +185,45 @@ class PredictorVersion:
         """Return the state, or the initial one where it was kept against another calm profile."""
         return state if state.reference in ("", self.calm.reference) else DeviceState.initial()
 
-    def state_log(self, query: RunQuery, calm: Calm, state: DeviceState) -> float:
-        """Return the log slowdown of recent runs alike in length, fading while the device is silent."""
-        return similar_residual(calm, state) * state.memory(query.started_at_us)
-
-    def runtime_stretch(self, row: Floats, group: str, state_log: float, freshness: float) -> Stretch:
+    def expectation(self, row: Floats, group: str, state_log: float, signs: Signs) -> Expectation:
         """Return log(total / calm) before the correction by recent misses.
 
-        The trees as far as trusted, the rest by recent runs (`state_log`); both as far as the state is fresh,
-        the rest by context alone.
+        While the state is fresh, the trees as far as trusted and the rest by recent runs (`state_log`);
+        as far as it is not, context alone.
         """
-        fresh = self.runtime.predict(row, group) if freshness > 0.0 else Stretch(0.0, 0.0, 0.0)
+        alone = self.stateless.predict(row, group)
+        fresh = self.runtime.predict(row, group)
         trust = self.trust if self.runtime.median is not None else 0.0
         fresh = Stretch(trust * fresh.median, fresh.spread, trust * fresh.log_mean).shifted(
             (1.0 - trust) * state_log
         )
-        if freshness > FRESH:
-            return fresh
-        return fresh.blended(self.stateless.predict(row, group), freshness)
+        share = self.forgetting.share(signs, alone.median)
+        return Expectation(fresh.blended(alone, share), fresh, alone, share)
+
+    def expected(self, query: RunQuery, state: DeviceState) -> tuple[Floats, Expectation]:
+        """Return a run's vector and what the runtime rung expects of it; the newest answer is remembered.
+
+        The vector has shape (len(NAMES),): circumstances first, then the fast state.
+        """
+        hit = self._newest[0] if self._newest else None
+        if hit is not None and hit[0] is query and hit[1] is state:
+            return hit[2], hit[3]
+        calm, valid = self.calm.calm(query), self._valid(state)
+        row = self._features(query, calm, valid)
+        signs = valid.signs(query.started_at_us)
+        expected = self.expectation(row, group_of(query), similar_residual(calm, valid), signs)
+        self._newest[:] = [(query, state, row, expected)]
+        return row, expected
 
     def forecast(
         self, query: RunQuery, state: DeviceState, rungs: Sequence[Rung] = ALL_RUNGS
     ) -> dict[Rung, RunForecast]:
         """Forecast a run on each rung from what is known before it starts; never raises on odd input."""
-        calm, state = self.calm.calm(query), self._valid(state)
+        calm = self.calm.calm(query)
         coverage = Coverage(calm.learned, calm.fallback)
-        row = self._features(query, calm, state)
         forecasts = {}
         for rung in rungs:
-            total = self._total(rung, query, calm, state, row)
+            total = self._total(rung, query, calm, state)
             scale = total.mean_us / exp(calm.log_total_us)
             forecasts[rung] = RunForecast(
                 total,
@@ -201,7 +231,7 @@ class PredictorVersion:
                 coverage,
                 self.scatters.get(rung, DEFAULT_SCATTER),
                 log(scale),
-                state.widths if rung is Rung.RUNTIME else NO_WIDTHS,
+                self._valid(state).widths if rung is Rung.RUNTIME else NO_WIDTHS,
             )
         return forecasts
 
@@ -213,19 +243,16 @@ class PredictorVersion:
         `query` gives the processor's present context and the run they belong to (its model, whether
         profiled); `operators` may be any operators, splits included, not only those of `query`.
         """
-        calm, state = self.calm.calm(query), self._valid(state)
-        total = self._total(rung, query, calm, state, self._features(query, calm, state))
+        calm = self.calm.calm(query)
+        total = self._total(rung, query, calm, state)
         return np.exp(self.calm.operators.log_latency_us(operators)) * (
             total.mean_us / exp(calm.log_total_us)
         )
 
-    def _expected(self, row: Floats, query: RunQuery, calm: Calm, state: DeviceState) -> Stretch:
-        freshness = state.memory(query.started_at_us)
-        return self.runtime_stretch(row, group_of(query), self.state_log(query, calm, state), freshness)
-
     def correction_log(self, query: RunQuery, state: DeviceState) -> float:
-        """Return what the fast state adds to the runtime rung's log: its recent misses, fading in silence."""
-        return self.correction_gain * state.miss_log * state.memory(query.started_at_us)
+        """Return what recent misses add to the runtime rung's log, as far as the state still counts."""
+        share = self.expected(query, state)[1].share
+        return self.correction_gain * self._valid(state).miss_log * share
 
     @property
     def standard(self) -> tuple[float, ...]:
@@ -241,17 +268,17 @@ class PredictorVersion:
 
     def absorb_scored(self, state: DeviceState, run: Run) -> tuple[DeviceState, Score]:
         """Return the state after a finished run, and how far the runtime rung missed it."""
-        query, state = run.query, self._valid(state)
-        calm = self.calm.calm(query)
+        query, calm = run.query, self.calm.calm(run.query)
         residual = log(max(run.total_us, FLOOR_US)) - calm.log_total_us
-        row = self._features(query, calm, state)
-        expected = self._expected(row, query, calm, state)
-        miss, correction = residual - expected.median, self.correction_log(query, state)
-        score = Score((miss - correction) / expected.spread, jumps_of(row))
+        row, expected = self.expected(query, state)
+        stretch = expected.stretch
+        miss, correction = residual - stretch.median, self.correction_log(query, state)
+        state = self._valid(state)
+        score = Score((miss - correction) / stretch.spread, jumps_of(row))
         alarm = self.calibration.alarm(score.jumps)
         widths = state.widths.after_run(score.value / alarm, self.standard)
         if 0 < len(run.latency_us) == len(calm.log_operators_us):
-            stretch_log = expected.log_mean + correction
+            stretch_log = stretch.log_mean + correction
             operators_us = np.exp(calm.log_operators_us + stretch_log)
             scatter = self.scatters.get(Rung.RUNTIME, DEFAULT_SCATTER)
             held = scatter.inside(run.latency_us, operators_us, stretch_log, widths.operators)
@@ -259,24 +286,25 @@ class PredictorVersion:
         absorbed = state.absorb(
             run, calm.log_total_us, residual, known=calm.known, reference=self.calm.reference
         )
-        return replace(absorbed, widths=widths).correct(miss, expected.spread), score
+        doubt = self.forgetting.lingering * (1.0 - expected.share)
+        after = replace(absorbed, widths=widths).correct(miss, stretch.spread, expected.share)
+        return after.place(expected.alone.median, doubt), score
 
-    def _total(
-        self, rung: Rung, query: RunQuery, calm: Calm, state: DeviceState, row: Floats
-    ) -> LatencyForecast:
+    def _total(self, rung: Rung, query: RunQuery, calm: Calm, state: DeviceState) -> LatencyForecast:
         if rung is Rung.RUNTIME:
-            stretch = self._expected(row, query, calm, state)
-            shifted = stretch.shifted(self.correction_log(query, state))
+            row, expected = self.expected(query, state)
+            shifted = expected.stretch.shifted(self.correction_log(query, state))
             factor = self.calibration.alarm(jumps_of(row))
-            return _from_stretch(calm, shifted, factor * widened(self.standard, state.widths.run))
+            standard = widened(self.standard, self._valid(state).widths.run)
+            return _from_stretch(calm, shifted, factor * standard)
         if rung is Rung.CONTEXT_FROZEN:
-            frozen = self.context_frozen
+            frozen, row = self.context_frozen, self.expected(query, state)[0]
             return _from_stretch(calm, frozen.predict(row, group_of(query)), np.array(frozen.standard))
         shift = 0.0
         if rung is Rung.PER_CONDITION:
             shift = self.condition_log.get(query.condition or "", 0.0)
         elif rung is Rung.STATE_ONLY:
-            shift = state.slowdown_log(query.started_at_us)
+            shift = self._valid(state).slowdown_log(query.started_at_us)
         spread = self.spreads.get(rung, Spread())
         point = calm.log_total_us + shift
         return _latency(point, point + np.array(spread.quantiles), point + spread.smear_log)

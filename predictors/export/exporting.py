@@ -19,7 +19,7 @@ def export_version(version: PredictorVersion) -> Exported:
         reference=version.calm.reference,
         levels=dict(version.levels),
         seen_types=version.calm.operators.seen_types,
-        correction_gain=version.correction_gain,
+        forgetting=version.forgetting,
         standard=version.standard,
         calibration=version.calibration,
         scatter=version.scatters.get(Rung.RUNTIME, DEFAULT_SCATTER),

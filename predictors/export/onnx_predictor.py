@@ -16,6 +16,7 @@ from predictors.cost_law import kinds
 from predictors.device_state import DeviceState, group_of
 from predictors.features import feature_matrix
 from predictors.forecast import Coverage, LatencyForecast, RunForecast
+from predictors.forgetting import Forgetting
 from predictors.graph import Operator
 from predictors.jumps import jumps_of
 from predictors.operator_scatter import OperatorScatter
@@ -32,9 +33,8 @@ class Exported:
     """A version's two graphs and the few numbers that turn a query and a state into their inputs.
 
     `reference` names the calm profile (a state kept against another one is not used), `levels` are the calm
-    levels of context fields, `correction_gain` is how much of recent misses the next run should show,
-    `standard` the quantiles of standardised misses, `calibration` how context jumps widen them, `scatter`
-    how single operators scatter.
+    levels of context fields, `forgetting` says when the state stops to count, `standard` the quantiles of
+    standardised misses, `calibration` how context jumps widen them, `scatter` how single operators scatter.
     """
 
     key: PredictorKey
@@ -44,7 +44,7 @@ class Exported:
     reference: str
     levels: Mapping[str, float]
     seen_types: frozenset[str]
-    correction_gain: float
+    forgetting: Forgetting
     standard: tuple[float, ...]
     calibration: Calibration
     scatter: OperatorScatter
@@ -80,14 +80,15 @@ class OnnxPredictor:
         calm = self.calm(query)
         vector = [*context_vector(query, calm, exported.levels), *state_vector(query, calm, state)]
         alarm = exported.calibration.alarm(jumps_of(np.array(vector)))
-        memory = state.memory(query.started_at_us)
+        signs = state.signs(query.started_at_us)
         feed: Feed = {
             "circumstances": np.array([vector[: self._width]], dtype=np.float32),
             "group": np.array([group_of(query)], dtype=object),
             "log_calm_us": np.array([calm.log_total_us]),
-            "state_log": np.array([similar_residual(calm, state) * memory]),
-            "freshness": np.array([memory]),
-            "correction_log": np.array([exported.correction_gain * state.miss_log * memory]),
+            "state_log": np.array([similar_residual(calm, state)]),
+            "miss_log": np.array([state.miss_log]),
+            "usual_log": np.array([signs.usual_log]),
+            "share_by_time": np.array([exported.forgetting.share_by_time(signs)]),
             "standard": alarm * widened(exported.standard, state.widths.run),
         }
         outputs = ["mean_us", "quantiles_us", "stretch"]

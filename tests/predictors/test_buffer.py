@@ -1,10 +1,28 @@
 import numpy as np
 
 from predictors.buffer import Row, StratifiedBuffer
+from predictors.device_state import Signs
 
 
 def row(number: int, stretch: float) -> Row:
-    return Row(number, np.zeros(1), stretch, "net+", 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 10.0, None)
+    return Row(
+        number=number,
+        features=np.zeros(1),
+        stretch=stretch,
+        group="net+",
+        weight=1.0,
+        predicted=0.0,
+        uncorrected=0.0,
+        miss_log=0.0,
+        state_log=0.0,
+        slowdown_log=0.0,
+        fresh_log=0.0,
+        alone_log=0.0,
+        signs=Signs(0.0, 0.0, 0.0),
+        device_id="device-1",
+        calm_log_us=10.0,
+        condition=None,
+    )
 
 
 def filled(capacity: int = 200) -> StratifiedBuffer:
