@@ -7,6 +7,7 @@ The coefficients of a pair of processors are learned from executed stages; until
 
 from dataclasses import replace
 
+from app.planning.lanes import Interval, Lanes
 from app.planning.problem import Problem
 from app.planning.timeline import Timeline, longest_path
 
@@ -25,17 +26,18 @@ def contended(problem: Problem, timeline: Timeline) -> Timeline:
     alone = [sum(kernels) for kernels in timeline.kernels_us]
     start, end, factors = list(timeline.start_us), list(timeline.end_us), [1.0] * len(works)
     for _ in range(_ROUNDS):
-        for place, work in enumerate(works):
-            length = end[place] - start[place]
+        intervals = [
+            Interval(work.processor, start[place], end[place], place) for place, work in enumerate(works)
+        ]
+        lanes = Lanes(intervals)
+        for place, item in enumerate(intervals):
+            length = item.end_us - item.start_us
             own = moved[place] / max(alone[place], 1e-9)
             slower = 0.0
-            for other, beside in enumerate(works):
-                pair = coefficients[work.processor][beside.processor]
-                overlap = min(end[place], end[other]) - max(start[place], start[other])
-                if other == place or not pair or overlap <= 0 or length <= 0:
-                    continue
-                demand = moved[other] / max(end[other] - start[other], 1e-9)
-                slower += (pair.beside + pair.per_demand * own * demand) * overlap / length
+            for other, overlap_us in lanes.beside(item):
+                pair = coefficients[item.processor][other.processor]
+                demand = moved[other.place] / max(other.end_us - other.start_us, 1e-9)
+                slower += (pair.beside + pair.per_demand * own * demand) * overlap_us / length
             factors[place] = min(1.0 + slower, _MOST)
         durations = [
             fixed + compute * factor

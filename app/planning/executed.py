@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.planning.lanes import Interval, Lanes
 from app.planning.transfer_costs import HandOver
 
 
@@ -68,6 +69,11 @@ def observe(
     hand_overs: list[HandOver] = []
     observations: list[StageObservation] = []
     last_end: dict[str, float] = {}
+    intervals = {
+        item.id: Interval(planned[item.id].processor, item.start_us, item.end_us, item.id)
+        for item in ran.values()
+    }
+    lanes = Lanes(intervals.values())
     for item in sorted(ran.values(), key=lambda item: (item.start_us, item.end_us)):
         stage = planned[item.id]
         idle_from = last_end.get(stage.processor)
@@ -91,7 +97,7 @@ def observe(
                     measured_us=item.end_us - begin_us,
                     moved_bytes=stage.moved_bytes,
                     received_bytes=stage.reads,
-                    beside=_beside(item, planned, ran),
+                    beside=_beside(intervals[item.id], lanes, planned),
                 )
             )
     return hand_overs, observations
@@ -119,18 +125,13 @@ def _waited_for(
     return last if last.end_us > ready_us else None
 
 
-def _beside(item: Executed, planned: Mapping[int, Planned], ran: Mapping[int, Executed]) -> dict[str, Beside]:
+def _beside(item: Interval[str], lanes: Lanes[str], planned: Mapping[int, Planned]) -> dict[str, Beside]:
     """Return what other processors ran during a stage."""
     length = item.end_us - item.start_us
-    mine = planned[item.id].processor
     shares: dict[str, float] = {}
     moved: dict[str, float] = {}
-    for other in ran.values():
-        stage = planned[other.id]
-        overlap = min(item.end_us, other.end_us) - max(item.start_us, other.start_us)
-        if stage.processor == mine or overlap <= 0 or length <= 0:
-            continue
-        took = max(other.end_us - other.start_us, 1e-9)
-        shares[stage.processor] = shares.get(stage.processor, 0.0) + overlap / length
-        moved[stage.processor] = moved.get(stage.processor, 0.0) + stage.moved_bytes / took * overlap / length
+    for other, overlap_us in lanes.beside(item):
+        rate = planned[other.place].moved_bytes / max(other.end_us - other.start_us, 1e-9)
+        shares[other.processor] = shares.get(other.processor, 0.0) + overlap_us / length
+        moved[other.processor] = moved.get(other.processor, 0.0) + rate * overlap_us / length
     return {name: Beside(min(share, 1.0), moved[name]) for name, share in shares.items()}

@@ -14,7 +14,7 @@ from app.store import changes, executions
 from app.store.engine import Connection, Database
 from app.store.executions import Execution
 
-NEWEST_EXECUTIONS = 2_000
+NEWEST_EXECUTIONS = 500
 """Executions, and as many copies, that are read when the service starts: what they taught survives."""
 
 OVERLAP_US = 10_000_000
