@@ -1,45 +1,22 @@
 """Prediction errors as pages show them: distributions by group, not means alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
-from app.errors import Fault, InvalidRequestError
 from app.services.error_book import figures
-from app.store import reports
+from app.services.times import ordered
+from app.store import devices, models, reports
 from app.store.engine import Connection
-from app.store.reports import HOUR_US, Cell
+from app.store.reports import EVERYTHING, HOUR_US, Cell, ErrorFilter
+from app.store.rollup_views import Level
 
-Level = Literal["run", "operator"]
+KIND = "op_type"
+MOST_NAMES = 500
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 CUMULATIVE = (0.02, 0.05, *(step / 20 for step in range(2, 20)), 0.98)
 """Shares at which a cumulative distribution is read."""
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorFilter:
-    """Which predictions; None lets all through, times are cut to whole hours."""
-
-    device: str | None = None
-    processor: str | None = None
-    condition: str | None = None
-    model: str | None = None
-    op_type: str | None = None
-    since_us: int | None = None
-    until_us: int | None = None
-
-    def __post_init__(self) -> None:
-        """Raise `InvalidRequestError` for a reversed range."""
-        if self.since_us is not None and self.until_us is not None and self.since_us >= self.until_us:
-            detail = "The range is reversed: `since` must be before `until`."
-            raise InvalidRequestError(detail, faults=(Fault("/query/since", detail),))
-
-    @property
-    def dimensions(self) -> dict[str, str]:
-        """The dimensions that are held to a value."""
-        names = [field.name for field in fields(self) if not field.name.endswith("_us")]
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,52 +47,57 @@ Groups = Mapping[str, Mapping[str, Distribution]]
 
 
 class ErrorView:
-    """The errors that a filter lets through, read once and grouped in several ways.
+    """The errors that a filter lets through, grouped in several ways: a small read for each.
 
-    `names` holds every value of each dimension, whether the filter lets it through or not.
+    `dimensions` are read on the level `level`; operators by kind are read besides where `kinds` says so.
     """
 
-    def __init__(self, connection: Connection, wanted: ErrorFilter, dimensions: Sequence[str]) -> None:
-        held = wanted.dimensions
-        read = list(dict.fromkeys([*dimensions, *held]))
-        period = reports.ErrorFilter(since_us=wanted.since_us, until_us=wanted.until_us)
-        groups = reports.query(connection, read, period)
-        self.names = {name: sorted({str(group.dimensions[name]) for group in groups} - {""}) for name in read}
-        self._groups = [
-            group for group in groups if all(group.dimensions[name] == value for name, value in held.items())
-        ]
+    def __init__(
+        self,
+        connection: Connection,
+        wanted: ErrorFilter,
+        dimensions: Sequence[str],
+        *,
+        level: Level = "run",
+        kinds: bool = False,
+    ) -> None:
+        ordered(wanted.since_us, wanted.until_us)
+        self.overall = _read(connection, (), wanted, level).get("", {})
+        self._groups = {name: _read(connection, (name,), wanted, level) for name in dimensions}
+        if kinds:
+            self._groups[KIND] = _read(connection, (KIND,), wanted, "operator")
 
-    def by(self, dimension: str, level: Level = "run") -> Groups:
+    def by(self, dimension: str) -> Groups:
         """Return the errors of every rung by the values of a dimension, in order of these."""
-        cells: dict[str, dict[str, Cell]] = {}
-        for group in self._groups:
-            if group.level == level:
-                rungs = cells.setdefault(str(group.dimensions[dimension]), {})
-                rungs.setdefault(group.rung, Cell()).merge(group.cell)
-        return {
-            key: {rung: _distribution(cell) for rung, cell in rungs.items()}
-            for key, rungs in sorted(cells.items())
-        }
+        return self._groups[dimension]
 
-    def overall(self, level: Level = "run") -> Mapping[str, Distribution]:
-        """Return the errors of every rung."""
-        cells: dict[str, Cell] = {}
-        for group in self._groups:
-            if group.level == level:
-                cells.setdefault(group.rung, Cell()).merge(group.cell)
-        return {rung: _distribution(cell) for rung, cell in cells.items()}
+
+def names(connection: Connection) -> dict[str, list[str]]:
+    """Return what can be filtered by: the values of each dimension."""
+    return {
+        "device": [device.device_id for device in devices.list_by_last_seen(connection, MOST_NAMES)],
+        "processor": sorted({name for _, name in devices.places(connection)}),
+        "condition": [name for name in _read(connection, ("condition",), EVERYTHING, "run") if name],
+        "model": sorted({name for _, name in models.list_names(connection, MOST_NAMES)}),
+        KIND: list(_read(connection, (KIND,), EVERYTHING, "operator")),
+    }
 
 
 def rows(connection: Connection, wanted: ErrorFilter, group_by: Sequence[str]) -> list[dict[str, Any]]:
     """Return one flat row a group, level and rung with the report's figures, for files."""
-    held = wanted.dimensions
-    read = list(dict.fromkeys([*group_by, *held]))
-    found = reports.query(connection, read, since_us=wanted.since_us, until_us=wanted.until_us)
+    ordered(wanted.since_us, wanted.until_us)
     return [
         {**group.dimensions, "level": group.level, "rung": group.rung, **figures(group.cell)}
-        for group in found
-        if all(group.dimensions[name] == value for name, value in held.items())
+        for group in reports.query(connection, group_by, wanted)
     ]
+
+
+def _read(connection: Connection, group_by: Sequence[str], wanted: ErrorFilter, level: Level) -> Groups:
+    found: dict[str, dict[str, Distribution]] = {}
+    for group in reports.query(connection, group_by, wanted, levels=(level,)):
+        name = str(group.values[0]) if group_by else ""
+        found.setdefault(name, {})[group.rung] = _distribution(group.cell)
+    return found
 
 
 def hour_us(text: str) -> int:

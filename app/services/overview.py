@@ -3,13 +3,13 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.services.error_views import Distribution, ErrorFilter, ErrorView, Groups
+from app.services.error_views import Distribution, ErrorView, Groups
 from app.services.learn import LEARNER
 from app.store import devices, learning, overview, versions
 from app.store.devices import DeviceInfo
 from app.store.engine import Database
 from app.store.overview import RATE_WINDOW_US, Totals
-from app.store.reports import HOUR_US
+from app.store.reports import HOUR_US, ErrorFilter
 from app.store.versions import VersionInfo
 from predictors.learning import DRIFT
 
@@ -54,7 +54,7 @@ def get(database: Database) -> Overview:
             serving=sum(version.active for version in known),
             by_hour=errors.by("hour"),
             by_condition=errors.by("condition"),
-            overall=errors.overall(),
+            overall=errors.overall,
             drifts=[version for version in known if version.reason == DRIFT][:SHOWN_DRIFTS],
             devices=newest,
         )

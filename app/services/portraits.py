@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.errors import NotFoundError, SocastError
-from app.services.error_views import ErrorFilter, ErrorView
+from app.services.error_views import ErrorView
 from app.services.predict import Prediction, PredictService, Question
 from app.services.situations import Subject
 from app.store import devices, journal, models, plans, runs
@@ -12,6 +12,7 @@ from app.store.devices import DeviceInfo
 from app.store.engine import Database
 from app.store.journal import Event, EventFilter
 from app.store.plans import StoredPlan
+from app.store.reports import ErrorFilter
 from app.store.runs import RunFilter, RunInfo
 from predictors import cost
 from predictors.graph import ModelGraph
@@ -73,7 +74,7 @@ def device(database: Database, device_id: str) -> DevicePortrait:
             plans=plans.latest_plans(connection, device_id, SHOWN_PLANS),
             events=journal.list_events(connection, EventFilter(device_id=device_id), limit=SHOWN_EVENTS),
             errors=ErrorView(
-                connection, ErrorFilter(device=device_id), ("condition", "processor", "model", "hour")
+                connection, ErrorFilter(device_id=device_id), ("condition", "processor", "model", "hour")
             ),
         )
 
@@ -86,7 +87,7 @@ def model(database: Database, predictions: PredictService, digest: str) -> Model
         if graph is None and not newest:
             raise NotFoundError(f"No model {digest} was uploaded, and no run of it was sent.")
         name = newest[0].model_name if newest else graph.name if graph else digest
-        errors = ErrorView(connection, ErrorFilter(model=name), ("condition", "processor"))
+        errors = ErrorView(connection, ErrorFilter(model=digest), ("condition", "processor"))
         last = devices.list_by_last_seen(connection, 1)
         device_id = newest[0].device_id if newest else last[0].device_id if last else None
         found = devices.get_device(connection, device_id) if device_id is not None else None

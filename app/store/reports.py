@@ -75,6 +75,7 @@ def query(
     group_by: Sequence[str],
     wanted: ErrorFilter = EVERYTHING,
     *,
+    levels: Sequence[Level] = LEVELS,
     after: tuple[Level, Values] | None = None,
     limit: int | None = None,
 ) -> list[Group]:
@@ -84,7 +85,7 @@ def query(
     behind `after` on. Raises `InvalidRequestError` where the statistics asked for were forgotten.
     """
     found: list[_Line] = []
-    for level in LEVELS:
+    for level in levels:
         if after is not None and LEVELS.index(level) < LEVELS.index(after[0]):
             continue
         if level == "run" and wanted.op_type is not None:

@@ -33,7 +33,7 @@ def get_device(request: Request, device_id: str, database: DatabaseDep, _: Analy
     """Show everything about one device."""
     only(request, ())
     found = portraits.device(database, device_id)
-    errors = error_figures.sides(found.errors.overall())
+    errors = error_figures.sides(found.errors.overall)
     return page(request, "device.html", found=found, errors=errors, charts=_figures(found))
 
 

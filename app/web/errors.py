@@ -8,8 +8,9 @@ from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import DatabaseDep
 from app.services import error_views
-from app.services.error_views import ErrorFilter, ErrorView
+from app.services.error_views import ErrorView
 from app.store.engine import Database
+from app.store.rollup_views import Level
 from app.web import error_figures, filters
 from app.web.figures import Figure, picture_of
 from app.web.filters import chosen, error_filter
@@ -20,6 +21,7 @@ from app.web.viewer import AnalystDep
 router = APIRouter(include_in_schema=False)
 
 PICTURES = "/charts/errors"
+BY_LEVEL = ("condition", "processor", "model", "hour")
 LABELS = {
     "device": "Device",
     "processor": "Processor",
@@ -32,17 +34,19 @@ LABELS = {
 @router.get("/errors")
 def get_errors(request: Request, database: DatabaseDep, _: AnalystDep) -> Response:
     """Show the contrast of offline and runtime."""
-    view = _view(database, error_filter(request))
+    view = _view(database, request)
+    with database.read() as connection:
+        names = error_views.names(connection)
     return page(
         request,
         "errors.html",
         labels=LABELS,
-        names=view.names,
+        names=names,
         chosen=chosen(request),
-        overall=error_figures.sides(view.overall(_level(request))),
+        overall=error_figures.sides(view.overall),
         level=_level(request),
         charts=_figures(view, request),
-        any_errors=bool(view.names["condition"] or view.names["device"]),
+        any_errors=bool(names[error_views.KIND] or view.overall or chosen(request)),
     )
 
 
@@ -70,16 +74,17 @@ def get_picture(
     request: Request, name: str, format_: PictureFormat, database: DatabaseDep, _: AnalystDep
 ) -> Response:
     """Answer a chart of the page as a picture."""
-    figures = _figures(_view(database, error_filter(request)), request)
+    figures = _figures(_view(database, request), request)
     return picture_of(figures, name, format_, dark=request.query_params.get(filters.THEME) == "dark")
 
 
-def _view(database: Database, wanted: ErrorFilter) -> ErrorView:
+def _view(database: Database, request: Request) -> ErrorView:
+    wanted = error_filter(request)
     with database.read() as connection:
-        return ErrorView(connection, wanted, (*LABELS, "hour"))
+        return ErrorView(connection, wanted, BY_LEVEL, level=_level(request), kinds=True)
 
 
-def _level(request: Request) -> error_views.Level:
+def _level(request: Request) -> Level:
     return "operator" if request.query_params.get("op_type", "").strip() else "run"
 
 
@@ -87,23 +92,23 @@ def _figures(view: ErrorView, request: Request) -> list[Figure]:
     """Return the charts; with an operator kind chosen they count operators, which have no intervals."""
     query, level = chosen(request), _level(request)
     noun = "runs" if level == "run" else "operators"
-    by_condition = view.by("condition", level)
+    by_condition = view.by("condition")
     processors, models, kinds = [
-        error_figures.contrast(view.by(dimension, of), f"by-{name}", what, PICTURES, query, noun=many)
-        for dimension, name, what, of, many in (
-            ("processor", "processor", "processor", level, noun),
-            ("model", "model", "model", level, noun),
-            ("op_type", "operator", "operator kind", "operator", "operators"),
+        error_figures.contrast(view.by(dimension), f"by-{name}", what, PICTURES, query, noun=many)
+        for dimension, name, what, many in (
+            ("processor", "processor", "processor", noun),
+            ("model", "model", "model", noun),
+            (error_views.KIND, "operator", "operator kind", "operators"),
         )
     ]
     first = error_figures.contrast(by_condition, "by-condition", "condition", PICTURES, query, noun=noun)
     everything = [
         first,
-        error_figures.cumulative(view.overall(level), PICTURES, query),
+        error_figures.cumulative(view.overall, PICTURES, query),
         processors,
         error_figures.coverage(by_condition, PICTURES, query),
         models,
-        error_figures.over_time(view.by("hour", level), PICTURES, query),
+        error_figures.over_time(view.by("hour"), PICTURES, query),
         kinds,
     ]
     return [figure for figure in everything if figure.name != "coverage" or level == "run"]

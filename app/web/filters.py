@@ -6,10 +6,13 @@ from datetime import UTC, datetime
 from fastapi import Request
 
 from app.errors import Fault, InvalidRequestError
-from app.services.error_views import ErrorFilter
 from app.services.times import microseconds
+from app.store.reports import ErrorFilter
 
 DIMENSIONS = ("device", "processor", "condition", "model", "op_type")
+FIELDS = {"device": "device_id"}
+"""Dimensions that the report calls otherwise."""
+
 TIMES = ("since", "until")
 THEME = "theme"
 
@@ -20,7 +23,7 @@ def error_filter(request: Request) -> ErrorFilter:
     given = {name: value for name, value in request.query_params.items() if value.strip()}
     since, until = (_time(name, given[name]) if name in given else None for name in TIMES)
     return ErrorFilter(
-        **{name: given[name] for name in DIMENSIONS if name in given},
+        **{FIELDS.get(name, name): given[name] for name in DIMENSIONS if name in given},
         since_us=microseconds(since),
         until_us=microseconds(until),
     )

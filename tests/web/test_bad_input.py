@@ -15,7 +15,7 @@ HTML = {"accept": "text/html"}
     ("path", "status", "says"),
     [
         ("/errors?colour=red", 422, "There is no filter"),
-        ("/errors?since=2026-11-22T00:00&until=2026-11-21T00:00", 422, "reversed"),
+        ("/errors?since=2026-11-22T00:00&until=2026-11-21T00:00", 422, "must be before"),
         ("/errors?since=yesterday", 422, "is no time"),
         ("/plans?objective=best&model=x&device=y", 422, "There is no objective"),
         ("/plans?model=sha256:00&device=sample-host", 404, "No model sha256:00"),

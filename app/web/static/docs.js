@@ -4,6 +4,7 @@ window.SwaggerUIBundle({
   url: "/docs/openapi.json",
   dom_id: "#api",
   deepLinking: true,
+  defaultModelsExpandDepth: 0,
   validatorUrl: null,
   presets: [window.SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",
