@@ -13,12 +13,15 @@ from app.auth import require
 from app.schemas.predictions import PredictionOut, PredictionRequest
 from app.services.keys import Role
 from app.services.predict import OFFLINE, RUNTIME, Prediction, read_question
+from predictors.conformal import ENDS, INTERVALS, LEVELS
 from predictors.forecast import Rung
 
 router = APIRouter(
     prefix="/v1/predictions", tags=["predictions"], dependencies=[Depends(require(Role.SCHEDULER))]
 )
 
+
+MEDIAN = LEVELS.index(0.5)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -34,23 +37,34 @@ async def post_predictions(request: Request, settings: SettingsDep, predictions:
     if prediction is None:
         prediction = await run_in_threadpool(predictions.predict, question)
     body = {
-        "offline": _forecast(prediction, OFFLINE),
-        "runtime": _forecast(prediction, RUNTIME),
+        "offline": _forecast(prediction, OFFLINE, question.level),
+        "runtime": _forecast(prediction, RUNTIME, question.level),
         "context": prediction.context,
         "mapping": prediction.mapping,
     }
     return Response(_encode(body), media_type="application/json")
 
 
-def _forecast(prediction: Prediction, rung: Rung) -> dict[str, Any]:
+def _forecast(prediction: Prediction, rung: Rung, level: float) -> dict[str, Any]:
     forecast = prediction.forecasts[rung]
     total = forecast.total
+    low, high = ENDS[INTERVALS.index(level)]
     return {
         "total_us": {"mean": total.mean_us, "p50": total.p50_us, "p90": total.p90_us, "p99": total.p99_us},
-        "interval_us": {"level": 0.9, "low": total.low_us, "high": total.high_us},
+        "interval_us": _interval(level, *total.interval_us(level)),
         "operators": [
-            {"op_type": operator.op_type, "latency_us": latency}
-            for operator, latency in zip(prediction.operators, forecast.operators_us.tolist(), strict=True)
+            {
+                "op_type": operator.op_type,
+                "latency_us": mean_us,
+                "p50_us": quantiles_us[MEDIAN],
+                "interval_us": _interval(level, quantiles_us[low], quantiles_us[high]),
+            }
+            for operator, mean_us, quantiles_us in zip(
+                prediction.operators,
+                forecast.operators_us.tolist(),
+                forecast.operator_quantiles_us().tolist(),
+                strict=True,
+            )
         ],
         "predictor": {
             "version": prediction.serving.version.digest,
@@ -59,3 +73,7 @@ def _forecast(prediction: Prediction, rung: Rung) -> dict[str, Any]:
         },
         "coverage": forecast.coverage,
     }
+
+
+def _interval(level: float, low_us: float, high_us: float) -> dict[str, float]:
+    return {"level": level, "low": low_us, "high": high_us}

@@ -6,6 +6,7 @@ from msgspec import Meta, Raw, Struct
 from pydantic import BaseModel
 
 from app.schemas.measurements import ContextFields, Operator
+from predictors.conformal import INTERVALS
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -23,14 +24,17 @@ class _RequestFields(Struct, kw_only=True, forbid_unknown_fields=True):
     framework: Name | None = None
     model: ModelReference | None = None
     context: ContextFields | None = None
+    level: Annotated[float, Meta(extra_json_schema={"enum": list(INTERVALS)})] = 0.9
 
     def __post_init__(self) -> None:
+        if self.level not in INTERVALS:
+            raise ValueError(f"`level` must be one of {', '.join(map(str, INTERVALS))}")
         if (self.soc is None) == (self.device_id is None):
             raise ValueError("give exactly one of `device_id` and `soc`")
 
 
 class PredictionRequest(_RequestFields, kw_only=True, forbid_unknown_fields=True):
-    """What to predict, where, and in which context (absent: the device's latest)."""
+    """What to predict, where, in which context (absent: the latest), with intervals of what level."""
 
     operators: Annotated[list[Operator], Meta(max_length=20_000)] | None = None
 
@@ -56,7 +60,7 @@ class Quantiles(BaseModel):
 
 
 class Interval(BaseModel):
-    """A prediction interval, in microseconds, with the share of runs it is meant to hold."""
+    """A prediction interval, in microseconds, with the share of latencies it is meant to hold."""
 
     level: float = 0.9
     low: float
@@ -82,10 +86,12 @@ class CoverageOut(BaseModel):
 
 
 class OperatorLatency(BaseModel):
-    """Predicted mean latency of one operator, in execution order."""
+    """Predicted latency of one operator, in execution order: its mean (means add up), median and interval."""
 
     op_type: str
     latency_us: float
+    p50_us: float
+    interval_us: Interval
 
 
 class ForecastOut(BaseModel):

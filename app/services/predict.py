@@ -30,11 +30,15 @@ class NothingLearnedError(NotFoundError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to predict: a subject, or operators instead of its model, in a context (None: the latest)."""
+    """What to predict: a subject, or operators instead of its model, in a context (None: the latest).
+
+    `level` is the share of latencies that intervals are meant to hold, one of `INTERVALS`.
+    """
 
     subject: Subject
     context: Mapping[str, float | bool | None] | None = None
     operators: tuple[Operator, ...] = ()
+    level: float = 0.9
 
 
 _requests = msgspec.json.Decoder(PredictionRequestDecoded)
@@ -60,6 +64,7 @@ def read_question(body: bytes) -> Question:
         ),
         context=request.context,
         operators=tuple(filter(None, operators)),
+        level=request.level,
     )
 
 

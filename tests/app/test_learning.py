@@ -67,6 +67,23 @@ def test_a_loaded_device_is_predicted_slower_than_its_offline_profile(learned: T
         assert interval["low"] <= answer[side]["total_us"]["p50"] <= interval["high"]
 
 
+def test_intervals_of_the_level_asked_for_lie_inside_each_other(learned: TestClient) -> None:
+    answers = {level: predict(learned, level=level) for level in (0.5, 0.9, 0.99)}
+    assert predict(learned)["runtime"]["interval_us"]["level"] == 0.9
+    for side in ("offline", "runtime"):
+        for parts in zip(
+            *([answer[side], *answer[side]["operators"]] for answer in answers.values()), strict=True
+        ):
+            intervals = [part["interval_us"] for part in parts]
+            assert [interval["level"] for interval in intervals] == [0.5, 0.9, 0.99]
+            narrow, middle, wide = ((interval["low"], interval["high"]) for interval in intervals)
+            assert wide[0] <= middle[0] <= narrow[0] <= narrow[1] <= middle[1] <= wide[1]
+        total = answers[0.9][side]["total_us"]
+        assert total["p50"] <= total["p90"] <= answers[0.9][side]["interval_us"]["high"] <= total["p99"]
+        for operator in answers[0.9][side]["operators"]:
+            assert operator["interval_us"]["low"] <= operator["p50_us"] <= operator["interval_us"]["high"]
+
+
 def test_new_runs_change_the_next_prediction_before_anything_is_refitted(learned: TestClient) -> None:
     context = {"probe_compute_us": 300.0, "cpu_utilization": 0.9}
     loaded = predict(learned, context=context)
@@ -126,6 +143,7 @@ def test_a_new_processor_answers_from_the_first_request_and_says_what_it_borrowe
         ({"soc": "SoC 1"}, 422, "exactly one"),
         ({"operators": []}, 422, "exactly one"),
         ({"context": {"temperature_c": "hot"}}, 422, "/context"),
+        ({"level": 0.95}, 422, "0.5, 0.9, 0.99"),
         ({"processor": 7}, 422, "/processor"),
         ({"model": None, "operators": [{"op_type": "Conv"}, {"inputs": 3}]}, 422, "/operators/1"),
         ({"colour": "red"}, 422, "unknown field `colour`"),
