@@ -128,6 +128,12 @@ class Widths:
         """Return the widths after a run of whose operators each interval held these shares."""
         return replace(self, operators=_adapted(self.operators, inside))
 
+    def wider(self, by_log: float) -> "Widths":
+        """Return all widths widened: something changed that nothing was learned about."""
+        return Widths(
+            *(tuple(min(w + by_log, MOST_WIDTH_LOG) for w in part) for part in (self.run, self.operators))
+        )
+
     def to_list(self) -> list[float]:
         """Return all factors, those of runs first."""
         return [*self.run, *self.operators]

@@ -65,7 +65,7 @@ class DeviceState:
     `reference` tells which calm profile the residuals are relative to (empty before the first run);
     `miss_log` is how far the runtime model has lately been off, of zero mean while it is right;
     `usual_log` is what context alone told of the newest runs, and `doubt` (0 to 1) how little they may tell
-    of the next one because of a break among them.
+    of the next one because of a break among them; `software` marks the versions below the model.
     """
 
     runs: int = 0
@@ -78,6 +78,7 @@ class DeviceState:
     miss_log: float = 0.0
     usual_log: float = 0.0
     doubt: float = 0.0
+    software: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def initial(cls) -> "DeviceState":
@@ -160,6 +161,7 @@ class DeviceState:
             "miss": self.miss_log,
             "usual": self.usual_log,
             "doubt": self.doubt,
+            "soft": dict(self.software),
         }
         return json.dumps(data, separators=(",", ":"))
 
@@ -167,7 +169,19 @@ class DeviceState:
     def from_json(cls, text: str) -> "DeviceState":
         """Rebuild a state; text that another layout wrote gives the initial state."""
         data: dict[str, Any] = json.loads(text)
-        if set(data) != {"n", "at", "avg", "recent", "models", "widths", "ref", "miss", "usual", "doubt"}:
+        if set(data) != {
+            "n",
+            "at",
+            "avg",
+            "recent",
+            "models",
+            "widths",
+            "ref",
+            "miss",
+            "usual",
+            "doubt",
+            "soft",
+        }:
             return cls.initial()
         width = 3 + len(CONTEXT)
         flat, at = data["recent"], data["at"]
@@ -177,6 +191,7 @@ class DeviceState:
         )
         models = tuple((str(m), float(r), int(n)) for m, r, n in data["models"])
         widths = Widths.from_list(data["widths"])
+        software = tuple((str(name), str(mark)) for name, mark in data["soft"].items())
         return cls(
             data["n"],
             at,
@@ -188,6 +203,7 @@ class DeviceState:
             data["miss"],
             data["usual"],
             data["doubt"],
+            software,
         )
 
 

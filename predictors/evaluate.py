@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from math import log
 from typing import Any
 
+import numpy as np
+
 from predictors.calm_fit import operator_samples
 from predictors.calm_gathering import TRACE, CalmGathering
 from predictors.calm_model import CalmModel
@@ -29,6 +31,7 @@ from predictors.operator_model import FLOOR_US, PRIOR, OperatorModel, OperatorSa
 from predictors.quarantine import honest_runs
 from predictors.rows import rows_of
 from predictors.run import PredictorKey, Run, RunQuery
+from predictors.software import change
 from predictors.transfer import Pool
 from predictors.version import ALL_RUNGS, PredictorVersion, Score
 
@@ -38,6 +41,7 @@ Place = tuple[str, PredictorKey]
 _REMEMBERED_IDS = 100_000
 _REMEMBERED_MODELS = 4_096
 _LEAST_PROFILE = 8
+_KEPT_SAMPLES = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,12 @@ class TestThenTrain:
         self._states: dict[Place, DeviceState] = dict(states or {})
         self._kernels: dict[tuple[PredictorKey, str], tuple[Operator, ...]] = {}
         self._misses: dict[PredictorKey, Misses] = defaultdict(Misses)
+        self._software = {version.key: version.software for version in self.versions()}
+        self._changed: dict[PredictorKey, tuple[str, int]] = {}
         self._resuming = False
-        self._samples: dict[PredictorKey, list[OperatorSample]] = {}
+        self._samples: dict[PredictorKey, Sequence[OperatorSample]] = {
+            version.key: version.samples for version in self.versions() if version.samples
+        }
         self._pool: Pool | None = None
         self._pending: list[_Pending] = []
         self._freezes_by_itself = True
@@ -132,7 +140,9 @@ class TestThenTrain:
         for key, own in by_key.items():
             self._note_samples(key, own)
         for key, own in by_key.items():
-            self._learner(key).profile(own, self._kernels_of(key), self._siblings(key), TRACE, final=True)
+            learner = self._learner(key)
+            learner.profile(own, self._kernels_of(key), self._siblings(key), TRACE, final=True)
+            self._keep_samples(learner)
         self._stream(runs, calm=True)
         for key in by_key:
             self._refit(key, "calibration")
@@ -193,6 +203,13 @@ class TestThenTrain:
         self._samples[key] = operator_samples(honest_runs(calm_runs))
         self._pool = None
 
+    def _keep_samples(self, learner: KeyLearner) -> None:
+        """Store with a version what others may start from."""
+        samples = self._samples[learner.version.key]
+        kept = np.unique(np.linspace(0, max(len(samples) - 1, 0), _KEPT_SAMPLES).astype(int))
+        own = tuple(samples[place] for place in kept.tolist()) if samples else ()
+        learner.version = replace(learner.version, samples=own)
+
     def _siblings(self, key: PredictorKey) -> OperatorModel | None:
         """Return what siblings tell of a processor, None where it is the only one profiled."""
         if not self._samples.keys() - {key}:
@@ -246,6 +263,8 @@ class TestThenTrain:
         self._note_kernels(run)
         learner = self._learner(key)
         seen = run.query.model not in self._unseen
+        if seen and not self._resuming:
+            self._note_software(learner, run)
         gathering = learner.gathering
         if gathering is not None and seen and gathering.add(run):
             self._finish_gathering(learner)
@@ -274,12 +293,30 @@ class TestThenTrain:
             self._misses[version.key].add(run, done.before, done.forecast, score)
         predicted = log(done.forecast.total.p50_us) - expected.log_total_us
         learner.learn(rows_of(version, run, done.before, predicted, done.number), calm=calm)
+        changed = self._due_to_change(version.key)
         if self._freezes_by_itself and learner.comparisons_due:
             self._freeze(version.key)
             self._refit(version.key, "comparisons frozen")
-        elif (reason := learner.due) is not None:
+        elif (reason := changed or learner.due) is not None:
             self._refit(version.key, reason)
         self._tell(learner, run.query.device_id)
+
+    def _note_software(self, learner: KeyLearner, run: Run) -> None:
+        """Let a version below the model that this key has not met yet bring a refit about."""
+        key = run.query.key
+        known, changed = change(self._software.get(key, ()), run.query)
+        self._software[key] = known
+        if changed and learner.gathering is None:
+            self._changed[key] = changed, self._schedule.least_new_runs
+            learner.notices.append(Notice(DRIFT, learner.version, changed))
+
+    def _due_to_change(self, key: PredictorKey) -> str | None:
+        """Return what changed below the model, once enough runs were learned since; None otherwise."""
+        if key not in self._changed:
+            return None
+        changed, left = self._changed[key]
+        self._changed[key] = changed, left - 1
+        return changed if left <= 1 else None
 
     def _tell(self, learner: KeyLearner, device_id: str) -> None:
         """Hand on what a learner noticed as it took in a run of a device."""
@@ -322,6 +359,8 @@ class TestThenTrain:
             self._note_samples(key, calm_runs)
         siblings = self._siblings(key)
         learner.profile(calm_runs, self._kernels_of(key), siblings, gathering.source, final=final)
+        if final:
+            self._keep_samples(learner)
         devices = dict.fromkeys(run.query.device_id for run in gathering.runs)
         for device_id in devices:
             self._states.pop((device_id, key), None)
@@ -337,9 +376,13 @@ class TestThenTrain:
 
     def _refit(self, key: PredictorKey, reason: str) -> None:
         learner = self._learner(key)
-        published = learner.refit(reason)
+        changed, _ = self._changed.pop(key, ("", 0))
+        published = learner.refit(changed or reason)
+        if published is None and changed:
+            self._changed[key] = changed, self._schedule.least_new_runs
         if published is not None:
-            learner.version = self._misses[key].calibrated(published.version)
+            calibrated = self._misses[key].calibrated(published.version)
+            learner.version = replace(calibrated, software=self._software.get(key, ()))
             self._publish(replace(published, version=learner.version))
 
     def _publish(self, published: Published) -> None:

@@ -41,6 +41,15 @@ class OperatorSample:
     latency_us: float
     count: int
 
+    def to_json(self) -> list[Any]:
+        """Return the sample as plain data."""
+        return [self.operator.to_json(), self.latency_us, self.count]
+
+    @classmethod
+    def from_json(cls, data: Sequence[Any]) -> "OperatorSample":
+        """Rebuild a sample from plain data."""
+        return cls(Operator.from_json(data[0]), data[1], data[2])
+
 
 @dataclass(frozen=True)
 class OperatorModel:

@@ -30,7 +30,8 @@ class RunQuery:
 
     `model` is the model's digest, or its name where no digest is known. `operators` are the kernels in
     execution order, empty where only the whole run can be timed. `condition` is an experiment's label: no
-    predictor but the `per_condition` rung may read it.
+    predictor but the `per_condition` rung may read it. `software` holds versions by name: the operating
+    system (`os`) and drivers.
     """
 
     key: PredictorKey
@@ -43,6 +44,7 @@ class RunQuery:
     calibration: bool = False
     condition: str | None = None
     framework_version: str = ""
+    software: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,10 @@ from predictors.forecast import Coverage, LatencyForecast, RunForecast, Rung
 from predictors.forgetting import Forgetting
 from predictors.graph import Operator
 from predictors.jumps import jumps_of
-from predictors.operator_model import FLOOR_US
+from predictors.operator_model import FLOOR_US, OperatorSample
 from predictors.operator_scatter import DEFAULT_SCATTER, OperatorScatter
 from predictors.run import PredictorKey, Run, RunQuery
+from predictors.software import current, merged
 from predictors.state_features import similar_residual, state_vector
 
 Floats = NDArray[np.float64]
@@ -98,12 +99,16 @@ class PredictorVersion:
     """When the newest runs stop telling the next one, and context alone does."""
     trust: float = 0.0
     """How far (0 to 1) the runtime rung rests on its trees; the rest is the fast state alone."""
+    samples: tuple[OperatorSample, ...] = ()
+    """What calm runs measured of operators: from it a restarted learner knows what siblings start from."""
     calm_source: str = "physical prior"
     calm_runs: int = 0
     calm_final: bool = False
     """Whether the calm rung is frozen."""
     comparisons_final: bool = False
     """Whether the per-condition and context-frozen rungs are frozen."""
+    software: tuple[str, ...] = ()
+    """Versions below the model that were learned from, as `name version`, newest last."""
     trained_runs: int = 0
     """Runs that this version rests on; 0 for the physical prior alone."""
     _newest: list[tuple[RunQuery, DeviceState, Floats, Expectation]] = field(
@@ -150,6 +155,8 @@ class PredictorVersion:
             scatters={
                 Rung(rung): OperatorScatter.from_json(rows) for rung, rows in content["scatters"].items()
             },
+            software=tuple(content["software"]),
+            samples=tuple(OperatorSample.from_json(item) for item in content["samples"]),
             **{name: content[name] for name in _PLAIN_FIELDS},
         )
 
@@ -170,20 +177,22 @@ class PredictorVersion:
             },
             "calibration": asdict(self.calibration),
             "scatters": {rung.value: scatter.to_json() for rung, scatter in self.scatters.items()},
+            "software": list(self.software),
+            "samples": [sample.to_json() for sample in self.samples],
             **{name: getattr(self, name) for name in _PLAIN_FIELDS},
         }
 
     def features_of_length(self, query: RunQuery, state: DeviceState, log_calm_us: float) -> Floats:
         """Return the vector of a run in the same circumstances but of another calm length."""
         calm = replace(self.calm.calm(query), log_total_us=log_calm_us, known=False)
-        return self._features(query, calm, self._valid(state))
+        return self._features(query, calm, self._valid(state, query))
 
     def _features(self, query: RunQuery, calm: Calm, state: DeviceState) -> Floats:
         return np.array([*context_vector(query, calm, self.levels), *state_vector(query, calm, state)])
 
-    def _valid(self, state: DeviceState) -> DeviceState:
-        """Return the state, or the initial one where it was kept against another calm profile."""
-        return state if state.reference in ("", self.calm.reference) else DeviceState.initial()
+    def _valid(self, state: DeviceState, query: RunQuery) -> DeviceState:
+        """Return the state as it counts now: not after another calm profile or a change of software."""
+        return current(state, query, self.calm.reference)
 
     def expectation(self, row: Floats, group: str, state_log: float, signs: Signs) -> Expectation:
         """Return log(total / calm) before the correction by recent misses.
@@ -208,7 +217,7 @@ class PredictorVersion:
         hit = self._newest[0] if self._newest else None
         if hit is not None and hit[0] is query and hit[1] is state:
             return hit[2], hit[3]
-        calm, valid = self.calm.calm(query), self._valid(state)
+        calm, valid = self.calm.calm(query), self._valid(state, query)
         row = self._features(query, calm, valid)
         signs = valid.signs(query.started_at_us)
         expected = self.expectation(row, group_of(query), similar_residual(calm, valid), signs)
@@ -231,7 +240,7 @@ class PredictorVersion:
                 coverage,
                 self.scatters.get(rung, DEFAULT_SCATTER),
                 log(scale),
-                self._valid(state).widths if rung is Rung.RUNTIME else NO_WIDTHS,
+                self._valid(state, query).widths if rung is Rung.RUNTIME else NO_WIDTHS,
             )
         return forecasts
 
@@ -252,7 +261,7 @@ class PredictorVersion:
     def correction_log(self, query: RunQuery, state: DeviceState) -> float:
         """Return what recent misses add to the runtime rung's log, as far as the state still counts."""
         share = self.expected(query, state)[1].share
-        return self.correction_gain * self._valid(state).miss_log * share
+        return self.correction_gain * self._valid(state, query).miss_log * share
 
     @property
     def standard(self) -> tuple[float, ...]:
@@ -273,7 +282,7 @@ class PredictorVersion:
         row, expected = self.expected(query, state)
         stretch = expected.stretch
         miss, correction = residual - stretch.median, self.correction_log(query, state)
-        state = self._valid(state)
+        state = self._valid(state, query)
         score = Score((miss - correction) / stretch.spread, jumps_of(row))
         alarm = self.calibration.alarm(score.jumps)
         widths = state.widths.after_run(score.value / alarm, self.standard)
@@ -287,7 +296,9 @@ class PredictorVersion:
             run, calm.log_total_us, residual, known=calm.known, reference=self.calm.reference
         )
         doubt = self.forgetting.lingering * (1.0 - expected.share)
-        after = replace(absorbed, widths=widths).correct(miss, stretch.spread, expected.share)
+        software = merged(state.software, query)
+        after = replace(absorbed, widths=widths, software=software)
+        after = after.correct(miss, stretch.spread, expected.share)
         return after.place(expected.alone.median, doubt), score
 
     def _total(self, rung: Rung, query: RunQuery, calm: Calm, state: DeviceState) -> LatencyForecast:
@@ -295,7 +306,7 @@ class PredictorVersion:
             row, expected = self.expected(query, state)
             shifted = expected.stretch.shifted(self.correction_log(query, state))
             factor = self.calibration.alarm(jumps_of(row))
-            standard = widened(self.standard, self._valid(state).widths.run)
+            standard = widened(self.standard, self._valid(state, query).widths.run)
             return _from_stretch(calm, shifted, factor * standard)
         if rung is Rung.CONTEXT_FROZEN:
             frozen, row = self.context_frozen, self.expected(query, state)[0]
@@ -304,7 +315,7 @@ class PredictorVersion:
         if rung is Rung.PER_CONDITION:
             shift = self.condition_log.get(query.condition or "", 0.0)
         elif rung is Rung.STATE_ONLY:
-            shift = self._valid(state).slowdown_log(query.started_at_us)
+            shift = self._valid(state, query).slowdown_log(query.started_at_us)
         spread = self.spreads.get(rung, Spread())
         point = calm.log_total_us + shift
         return _latency(point, point + np.array(spread.quantiles), point + spread.smear_log)

@@ -13,6 +13,7 @@ from app.services.prepare import prepare
 from app.store.batch import Batch, RunRecord
 from predictors.graph import Operator
 from predictors.run import PredictorKey, Run, RunQuery, framework_name_and_version
+from predictors.software import software_of
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -93,4 +94,5 @@ def _query(record: RunRecord, batch: Batch, model: str, operators: tuple[Operato
         calibration=record.calibration,
         condition=record.condition,
         framework_version=version,
+        software=software_of(batch.device.os, batch.device.drivers),
     )

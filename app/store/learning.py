@@ -13,6 +13,7 @@ from app.store.operators import OperatorReader
 from app.store.tables import context, device, framework, learner_cursor, model, processor, run, timing
 from app.store.upsert import insert_or
 from predictors.run import PredictorKey, Run, RunQuery
+from predictors.software import software_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ _RUNS: Select[Any] = (
         processor.c.name.label("processor"),
         device.c.device_id,
         device.c.soc,
+        device.c.os,
+        device.c.drivers,
         framework.c.name.label("framework"),
         framework.c.version,
         model.c.name.label("model_name"),
@@ -119,6 +122,7 @@ def _query(row: Row[Any], operators: tuple[Any, ...]) -> RunQuery:
         calibration=row.calibration,
         condition=row.condition,
         framework_version=row.version,
+        software=software_of(row.os, row.drivers),
     )
 
 

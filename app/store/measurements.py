@@ -19,6 +19,7 @@ from app.store.registry import KnownDevice, Registry, split_framework
 from app.store.support import Told
 from app.store.tables import run, transfer
 from predictors.run import PredictorKey, Run, RunQuery
+from predictors.software import software_of
 
 WRITER_LOCK = 0x50CA57
 """PostgreSQL advisory lock of whoever gives out run ids, so that they commit in order."""
@@ -84,6 +85,7 @@ class StoredRun:
                 calibration=record.calibration,
                 condition=record.condition,
                 framework_version=split_framework(record.framework)[1],
+                software=software_of(described.os, described.drivers),
             ),
             total_us=record.total_ns / 1000,
             latency_us=self.batch.latency_ns[self.start : end] / 1000,

@@ -21,6 +21,7 @@ from predictors.graph import Operator
 from predictors.jumps import jumps_of
 from predictors.operator_scatter import OperatorScatter
 from predictors.run import PredictorKey, RunQuery
+from predictors.software import current
 from predictors.state_features import similar_residual, state_vector
 from predictors.work import work
 
@@ -76,7 +77,7 @@ class OnnxPredictor:
     def forecast(self, query: RunQuery, state: DeviceState) -> RunForecast:
         """Forecast a run on the runtime rung."""
         exported = self._exported
-        state = state if state.reference in ("", exported.reference) else DeviceState.initial()
+        state = current(state, query, exported.reference)
         calm = self.calm(query)
         vector = [*context_vector(query, calm, exported.levels), *state_vector(query, calm, state)]
         alarm = exported.calibration.alarm(jumps_of(np.array(vector)))

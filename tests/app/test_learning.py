@@ -10,7 +10,9 @@ from fastapi.testclient import TestClient
 
 from app.schemas.predictions import PredictionOut
 from app.services.learn import Learning
+from app.store import states
 from app.store.engine import Database
+from predictors.device_state import DeviceState
 from tests import phone
 
 
@@ -106,6 +108,23 @@ def test_a_restarted_learner_goes_on_where_it_was(client: TestClient, database: 
     assert run_level["rungs"]["runtime"]["n"] == 120
     after = {item["id"]: item["digest"] for item in client.get("/v1/predictors").json()["items"]}
     assert {item["id"]: item["digest"] for item in before}.items() <= after.items()
+
+
+def test_a_new_driver_is_a_change_point_from_batch_to_version(client: TestClient, database: Database) -> None:
+    batches = phone.session(calm_runs=90, loaded_runs=60)
+    for number, batch in enumerate(batches):
+        driver = "512.490" if number < 150 else "512.500"
+        batch["device"] |= {"os": "Android 11", "drivers": {"adreno": driver}} if number in {0, 150} else {}
+    send(client, batches[:150])
+    learn_all(database)
+    send(client, batches[150:151])
+    with database.read() as connection:
+        state = states.get(connection, phone.DEVICE_ID, phone.PROCESSOR)
+    assert DeviceState.from_json(state or "").runs == 1
+    send(client, batches[151:])
+    learn_all(database)
+    reasons = [item["reason"] for item in client.get("/v1/predictors").json()["items"]]
+    assert "adreno 512.490 → 512.500" in reasons
 
 
 def test_nothing_learned_yet_is_said_so(client: TestClient) -> None:

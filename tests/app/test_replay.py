@@ -100,6 +100,24 @@ def test_feedback_that_comes_late_is_used_late(stream: Path, calibration: Path, 
     assert [row["offline_us"] for row in at_once] == [row["offline_us"] for row in never]
 
 
+def test_a_new_framework_starts_the_state_anew_at_its_first_run(
+    stream: Path, calibration: Path, tmp_path: Path
+) -> None:
+    batches = [json.loads(line) for line in stream.read_text().splitlines()]
+    for batch in batches[50:]:
+        batch["runs"][0]["framework"] = "onnxruntime 1.32.0"
+    changed = write(tmp_path / "changed.ndjson", batches)
+    options = ReplayOptions(calibration=calibration)
+    rows = zip(
+        predictions(stream, tmp_path / "a.csv", options),
+        predictions(changed, tmp_path / "b.csv", options),
+        strict=True,
+    )
+    widths = [[float(row["runtime_high_us"]) - float(row["runtime_low_us"]) for row in pair] for pair in rows]
+    assert all(before == after for before, after in widths[:50])
+    assert widths[50][1] != widths[50][0]
+
+
 def test_without_a_calibration_the_first_runs_serve(stream: Path, tmp_path: Path) -> None:
     rows = predictions(stream, tmp_path / "a.csv", ReplayOptions(offline_runs=20))
     frozen = {row["model"]: row["offline_us"] for row in rows[25:]}

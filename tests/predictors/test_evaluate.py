@@ -145,6 +145,21 @@ def test_a_processor_nobody_measured_starts_from_its_siblings() -> None:
     assert lent.version(second.key).trained_runs == 0
 
 
+def test_a_restarted_learner_still_knows_the_siblings() -> None:
+    """What it starts another core from is what it would have started it from without the restart."""
+    published: dict[PredictorKey, PredictorVersion] = {}
+    before = TestThenTrain(on_publish=lambda version, *_: published.update({version.key: version}))
+    world = World(seed=21)
+    before.calibrate([slowed(run, 5.0) for run in world.calm(80)])
+    before.warm_up([slowed(run, 5.0) for run in world.changing(60)])
+    stored = [PredictorVersion.from_bytes(version.to_bytes()) for version in published.values()]
+    after = TestThenTrain(versions=stored)
+    run = slowed(World(seed=22, key=replace(KEY, processor="cpu:1")).run("s0", "net4", profiled=True), 5.0)
+    points = [engine.step(run).forecasts[Rung.CALM].total.p50_us for engine in (before, after)]
+    assert points[1] == pytest.approx(points[0])
+    assert points[1] == pytest.approx(run.total_us, rel=0.2)
+
+
 def slowed(run: Run, factor: float) -> Run:
     """Return the run on a processor slower by a factor."""
     return replace(run, total_us=factor * run.total_us, latency_us=factor * run.latency_us)
