@@ -72,6 +72,20 @@ class Candidates:
             ]
         return layouts
 
+    def competitive(self, step: int) -> list[int]:
+        """Return a unit's layouts without those that lose even if all its tensors had to move for others.
+
+        That holds where nothing runs beside the unit.
+        """
+        unit, costs = self._units[step], self._problem.costs
+        sizes = [self._problem.tensors[tensor].size_bytes for tensor in (*unit.reads, *unit.writes)]
+        slowest = max(
+            (sum(item.cost_us(size) for size in sizes) for row in costs.transfer for item in row), default=0.0
+        )
+        times = [max(self.shape(step, layout)[1]) for layout in self.of_unit[step]]
+        most = min(times, default=0.0) + 2 * (slowest + max(costs.dispatch_us))
+        return [layout for layout, time in zip(self.of_unit[step], times, strict=True) if time <= most]
+
     def _number(self, layout: Layout) -> int:
         if layout not in self._index:
             self._index[layout] = len(self.layouts)

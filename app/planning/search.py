@@ -21,8 +21,12 @@ from app.planning.splitting import Dimension
 from app.planning.staging import in_order
 from app.planning.units import Unit, units
 
-_FORK_WIDTH = 3
+_FORK_WIDTH = 6
 """States kept inside forks, where many placements look alike, per state kept where the graph is narrow."""
+
+
+_LEAST_WIDTH = 2
+"""With one state a unit, a search cannot pay now for what it gains later."""
 
 
 @dataclass(slots=True)
@@ -78,7 +82,7 @@ class BeamSearch:
             for place in range(len(problem.processors))
         ]
         self._candidates = Candidates(problem, self._units)
-        self._steps = self._scheduled()
+        self._steps = self._scheduled(splits=splits)
         self._independent = not (problem.shares.sum() > len(problem.processors))
         self.exact = True
 
@@ -102,7 +106,7 @@ class BeamSearch:
                 width = 1
         return [self._draft(state) for state in beam[:keep]]
 
-    def _scheduled(self) -> list[Step]:
+    def _scheduled(self, *, splits: bool) -> list[Step]:
         """Work out what is live when: the same for every state."""
         tails = self._candidates.tail_us
         readers = {tensor: number for number, unit in enumerate(self._units) for tensor in unit.reads}
@@ -122,7 +126,9 @@ class BeamSearch:
             kept_tails = tuple(tails[live[position]] for position in staying)
             forked = unit.kernels[-1] in branching
             layouts = self._candidates.of_unit[number]
-            if forked:
+            if not forked and splits:
+                layouts = self._candidates.competitive(number)
+            elif forked and splits:
                 # Branches side by side leave little to gain by splits: one will do.
                 layouts = layouts[: sum(layout < len(self._sharing) for layout in layouts) + 1]
             kept_tensors = tuple(live[position] for position in staying)
@@ -148,7 +154,7 @@ class BeamSearch:
         for step in self._steps:
             layouts = len(step.layouts) + bool(step.unit.parts_us)
             choices += layouts * (_FORK_WIDTH if step.forked else 1)
-        return max(1, self._effort.steps // max(choices, 1))
+        return max(_LEAST_WIDTH, self._effort.steps // max(choices, 1))
 
     def _expand(self, step: Step, state: State, offers: list[Offer]) -> None:
         """Offer all that can be done with the next unit from one state."""
@@ -387,4 +393,4 @@ class BeamSearch:
 
 def _unit_limit(effort: Effort) -> int:
     """Return how many units a search can afford to look at with some width."""
-    return max(24, effort.steps // 8)
+    return max(24, effort.steps // 4)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from app.planning.effort import Effort
 from app.planning.evaluation import laid_out
+from app.planning.exhaustive import Exhaustive
 from app.planning.plan import Draft
 from app.planning.problem import Problem
 from app.planning.search import BeamSearch
@@ -17,7 +18,8 @@ from app.planning.strategy import Granularity, ImpossibleError, Strategy, all_st
 
 _EXACT_KERNELS = 8
 """Up to so many kernels all placements and their parallel stages are searched without dropping any."""
-_EXACT_WIDTH = 100_000
+_EXACT_WIDTH = 200
+"""States kept a unit on such graphs: what they leave over is found by trying everything."""
 
 
 def propose(problem: Problem, effort: Effort) -> Sequence[Draft]:
@@ -28,6 +30,9 @@ def propose(problem: Problem, effort: Effort) -> Sequence[Draft]:
     if len(problem.kernels) <= _EXACT_KERNELS:
         best = min([best, *(laid_out(problem, draft).latency_us for draft in found)])
         found += BeamSearch(problem, effort, splits=False, incumbent_us=best).run(width=_EXACT_WIDTH)
+        best = min([best, *(laid_out(problem, draft).latency_us for draft in found)])
+        optimum = Exhaustive(problem, best).run()
+        found += [optimum] if optimum is not None else []
     if not found and not others:
         raise ImpossibleError("no processors together run every operator")
     return [*found, *others]
