@@ -19,6 +19,7 @@ from app.auth import Gate
 from app.services.coverage_report import CoverageService
 from app.services.database import open_migrated
 from app.services.fast_clock import FastClock
+from app.services.gate import GateService
 from app.services.ingest import Ingest
 from app.services.kernels import KernelCache
 from app.services.keys import KeyRing
@@ -59,7 +60,9 @@ def create_app(settings: Settings) -> FastAPI:
         service.state.plans = PlanService(database, shelf, kernels, PlanFeedback(database))
         service.state.coverage = CoverageService(database, shelf, kernels)
         service.state.outcomes = OutcomeService(database)
-        service.state.predictions = PredictService(Situations(database, shelf, kernels))
+        predictions = PredictService(Situations(database, shelf, kernels))
+        service.state.predictions = predictions
+        service.state.model_gate = GateService(database, shelf, predictions)
         try:
             with nullcontext() if settings.no_learner else learner.beside(settings):
                 yield

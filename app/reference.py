@@ -52,7 +52,7 @@ def _settings() -> Iterator[str]:
 def _commands() -> Iterator[str]:
     yield "## Commands\n"
     yield "Every option can also be given by the variable beside it. Exit codes: 0 done, 1 a fault worth a"
-    yield "message, 2 wrong usage. Messages go to stderr, data to stdout.\n"
+    yield "message, 2 wrong usage (`socast gate` also 10 and 11). Messages go to stderr, data to stdout.\n"
     for path, command in _leaves("socast", typer.main.get_command(build())):
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]

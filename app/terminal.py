@@ -1,8 +1,9 @@
 """Tables for the terminal: what `/v1/plan` and the error reports answer, drawn with rich."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 Json = Mapping[str, Any]
@@ -59,6 +60,132 @@ def plan_table(answer: Json) -> Table:
             f"{plan['speedup_over_best_single']:.2f} ×",
         )
     return table
+
+
+def drift_table(items: Sequence[Json]) -> Table:
+    """Return one row an event of the drift report, newest first."""
+    table = Table(title="What befell the predictors, newest first", title_justify="left")
+    for title in ("when", "what", "predictor", "device", "why"):
+        table.add_column(title)
+    for title in ("error\nbefore", "error\nafter", "runs\nsince"):
+        table.add_column(title, justify="right")
+    for item in items:
+        table.add_row(
+            item["at"],
+            item["kind"],
+            escape("/".join(filter(None, (item["soc"], item["processor"], item["framework"])))),
+            escape(item["device"] or ""),
+            escape(item["trigger"]),
+            percent(item["error_before"]),
+            percent(item["error_after"]),
+            "–" if item["runs_since"] is None else f"{item['runs_since']:,}",
+        )
+    return table
+
+
+def coverage_table(items: Sequence[Json]) -> Table:
+    """Return one row a processor of the coverage report, with the first thing to do about it."""
+    table = Table(title="What the predictors know", title_justify="left")
+    for title in ("SoC", "processor", "framework"):
+        table.add_column(title)
+    for title in ("runs", "time\nmeasured", "time\nlearned", "time\nfallback", "90 % int.\nholds"):
+        table.add_column(title, justify="right")
+    table.add_column("too thin")
+    for item in items:
+        shares = item["time"] or {}
+        thin = [" ".join(filter(None, (own["what"], own["name"]))) for own in item["thin"]]
+        table.add_row(
+            escape(item["soc"]),
+            escape(item["processor"]),
+            escape(item["framework"] or ""),
+            f"{item['trained_runs']:,}",
+            *(percent(shares.get(kind)) for kind in ("measured", "learned", "fallback")),
+            percent(item["intervals"]["coverage"]),
+            escape(", ".join(thin)),
+        )
+    return table
+
+
+def regret_table(groups: Sequence[Json]) -> Table:
+    """Return one row a group of the regret report; a dash where there is too little to tell."""
+    table = Table(title="Regret of chosen plans", title_justify="left")
+    for key in groups[0]["group"] if groups else ():
+        table.add_column(key)
+    for title in (
+        "n",
+        "episodes",
+        "regret\nmean",
+        "median",
+        "p95",
+        "best\nchosen",
+        "MAPE",
+        "exploring\ncost",
+    ):
+        table.add_column(title, justify="right")
+    for group in groups:
+        regret = group["regret"]
+        shown = (*(regret[name] for name in ("mean", "median", "p95")), group["best"], group["mape"])
+        table.add_row(
+            *(escape(str(value)) for value in group["group"].values()),
+            f"{group['n']:,}",
+            f"{group['episodes']:,}",
+            *(percent(estimate["value"]) for estimate in (*shown, group["exploring"]["cost"])),
+        )
+    return table
+
+
+VERDICTS: Mapping[str, str] = {"pass": "pass", "fail": "fail", "too_thin": "too thin to say"}
+
+
+def gate_table(answer: Json, model: str) -> Table:
+    """Return one row a processor of what the gate found."""
+    table = Table(title=f"{model}: {VERDICTS[answer['verdict']]}", title_justify="left")
+    for title in ("where", "processor", "verdict"):
+        table.add_column(title)
+    for level, limit_us in answer["limits_us"].items():
+        table.add_column(f"{level} (≤ {milliseconds(limit_us)})", justify="right")
+    table.add_column("because")
+    for cells in _gate_rows(answer):
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def gate_markdown(answer: Json, model: str) -> str:
+    """Return what the gate found as Markdown."""
+    titles = ["where", "processor", "verdict"]
+    titles += [f"{level} (≤ {milliseconds(limit)})" for level, limit in answer["limits_us"].items()]
+    titles.append("because")
+    lines = [
+        f"### {_plain(model)}: {VERDICTS[answer['verdict']]}",
+        "",
+        _line(titles),
+        "|---" * len(titles) + "|",
+    ]
+    return "\n".join([*lines, *map(_line, _gate_rows(answer))])
+
+
+def _gate_rows(answer: Json) -> Iterator[list[str]]:
+    for place in answer["places"]:
+        for own in place["processors"]:
+            decided = " *" if own["processor"] == place["best"] else ""
+            yield [
+                place["device_id"] or place["soc"],
+                own["processor"] + decided,
+                VERDICTS[own["verdict"]],
+                *(milliseconds(own["latency_us"].get(level)) for level in answer["limits_us"]),
+                "; ".join(own["reasons"]),
+            ]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(map(_plain, cells)) + " |"
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown and HTML show as it is."""
+    for special, written in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;"), ("`", "&#96;"), ("\n", " ")):
+        text = text.replace(special, written)
+    return text
 
 
 def percent(share: float | None) -> str:

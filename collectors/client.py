@@ -99,6 +99,10 @@ class Client:
         """Ask for ranked partition plans."""
         return self._json("POST", "/v1/plan", json=request)
 
+    def gate(self, request: Mapping[str, Any]) -> Json:
+        """Ask whether a model holds its latency limits."""
+        return self._json("POST", "/v1/gate", json=request)
+
     def post_outcomes(self, plan_id: str, outcomes: Sequence[Mapping[str, Any]]) -> Json:
         """Report how executed plans went."""
         return self._json("POST", f"/v1/plans/{plan_id}/outcomes", json={"outcomes": list(outcomes)})

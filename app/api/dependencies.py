@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.services.coverage_report import CoverageService
+from app.services.gate import GateService
 from app.services.ingest import Ingest
 from app.services.outcomes import OutcomeService
 from app.services.plan import PlanService
@@ -49,6 +50,10 @@ async def _coverage(request: Request) -> CoverageService:
     return request.app.state.coverage  # type: ignore[no-any-return]
 
 
+async def _gate(request: Request) -> GateService:
+    return request.app.state.model_gate  # type: ignore[no-any-return]
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 IngestDep = Annotated[Ingest, Depends(_ingest)]
@@ -57,3 +62,4 @@ PlansDep = Annotated[PlanService, Depends(_plans)]
 OutcomesDep = Annotated[OutcomeService, Depends(_outcomes)]
 PredictionsDep = Annotated[PredictService, Depends(_predictions)]
 CoverageDep = Annotated[CoverageService, Depends(_coverage)]
+GateDep = Annotated[GateService, Depends(_gate)]

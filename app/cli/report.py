@@ -2,14 +2,22 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Json = dict[str, Any]
+
 
 class Format(StrEnum):
-    """How a report is written to standard output."""
+    """How a report is written."""
 
     TABLE = "table"
     JSON = "json"
@@ -17,51 +25,172 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+Server = Annotated[str, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")]
+Key = Annotated[str | None, typer.Option(envvar="SOCAST_KEY", help="API key (analyst).")]
+Since = Annotated[
+    str | None, typer.Option(envvar="SOCAST_SINCE", help="Only what happened from this time on (RFC 3339).")
+]
+Until = Annotated[
+    str | None, typer.Option(envvar="SOCAST_UNTIL", help="Only what happened before this time (RFC 3339).")
+]
+Device = Annotated[str | None, typer.Option(envvar="SOCAST_DEVICE", help="Only this device.")]
+Soc = Annotated[str | None, typer.Option(envvar="SOCAST_SOC", help="Only this SoC.")]
+HowWritten = Annotated[Format, typer.Option("--format", envvar="SOCAST_FORMAT", help="How to write it.")]
+Out = Annotated[
+    Path | None, typer.Option(envvar="SOCAST_OUT", help="Write to this file instead of standard output.")
+]
+
+
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
     reports = typer.Typer(no_args_is_help=True, help="Pull reports from a service.")
     reports.callback()(lambda: None)
-    reports.command()(errors)
+    for command in (errors, drift, coverage, regret):
+        reports.command()(command)
     cli.add_typer(reports, name="report")
 
 
 def errors(
-    server: Annotated[str, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")],
-    key: Annotated[str | None, typer.Option(envvar="SOCAST_KEY", help="API key (analyst).")] = None,
+    server: Server,
+    key: Key = None,
     group_by: Annotated[
         str, typer.Option(envvar="SOCAST_GROUP_BY", help="Comma-separated: condition, processor, model, ….")
     ] = "condition",
-    since: Annotated[
-        str | None, typer.Option(envvar="SOCAST_SINCE", help="Only runs from this time on (RFC 3339).")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(envvar="SOCAST_UNTIL", help="Only runs before this time (RFC 3339).")
-    ] = None,
-    format_: Annotated[
-        Format, typer.Option("--format", envvar="SOCAST_FORMAT", help="How to write it.")
-    ] = Format.TABLE,
+    since: Since = None,
+    until: Until = None,
+    device: Device = None,
+    soc: Soc = None,
+    format_: HowWritten = Format.TABLE,
+    out: Out = None,
 ) -> None:
-    """Offline against runtime prediction error, in groups."""
-    from app.terminal import error_table
-    from collectors.client import Client
+    """Show offline against runtime prediction error, in groups."""
 
-    parameters = {"group_by": group_by}
-    if since is not None:
-        parameters["since"] = since
-    if until is not None:
-        parameters["until"] = until
-    with Client(server, key) as client:
-        if format_ in (Format.CSV, Format.PARQUET):
-            sys.stdout.buffer.write(client.report_file("errors", format_.value, **parameters))
+    def tables(report: Json) -> Iterable["Table | str"]:
+        from app.terminal import error_table
+
+        for level in ("run", "operator"):
+            yield error_table(report["groups"], level)
+        if report["pending_runs"]:
+            yield f"{report['pending_runs']:,} runs are stored but not yet scored."
+
+    asked = _asked(group_by=group_by, since=since, until=until, device_id=device, soc=soc)
+    _Pull("errors", "groups", tables).run(server, key, asked, format_, out)
+
+
+def drift(
+    server: Server,
+    key: Key = None,
+    kind: Annotated[
+        str | None, typer.Option(envvar="SOCAST_KIND", help="Only this: drift, version, quarantine, ….")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    device: Device = None,
+    soc: Soc = None,
+    format_: HowWritten = Format.TABLE,
+    out: Out = None,
+) -> None:
+    """Show what befell the predictors: drifts, refits, versions, devices set aside."""
+
+    def tables(report: Json) -> Iterable["Table | str"]:
+        from app.terminal import drift_table
+
+        yield drift_table(report["items"])
+
+    asked = _asked(kind=kind, since=since, until=until, device_id=device, soc=soc)
+    _Pull("drift", "items", tables).run(server, key, asked, format_, out)
+
+
+def coverage(
+    server: Server,
+    key: Key = None,
+    model: Annotated[
+        str | None, typer.Option(envvar="SOCAST_MODEL", help="Only this model, by name or digest.")
+    ] = None,
+    device: Device = None,
+    soc: Soc = None,
+    format_: HowWritten = Format.TABLE,
+    out: Out = None,
+) -> None:
+    """Show what the predictors know, what they do not, and what to profile next."""
+
+    def tables(report: Json) -> Iterable["Table | str"]:
+        from app.terminal import coverage_table
+
+        yield coverage_table(report["items"])
+
+    asked = _asked(model=model, device_id=device, soc=soc)
+    _Pull("coverage", "items", tables).run(server, key, asked, format_, out)
+
+
+def regret(
+    server: Server,
+    key: Key = None,
+    group_by: Annotated[
+        str,
+        typer.Option(envvar="SOCAST_GROUP_BY", help="Comma-separated: predictor, condition, strategy, …."),
+    ] = "predictor,condition",
+    since: Since = None,
+    until: Until = None,
+    device: Device = None,
+    soc: Soc = None,
+    format_: HowWritten = Format.TABLE,
+    out: Out = None,
+) -> None:
+    """Show what choosing plans by predictions costs against the best measured ones."""
+
+    def tables(report: Json) -> Iterable["Table | str"]:
+        from app.terminal import regret_table
+
+        yield regret_table(report["groups"])
+
+    asked = _asked(group_by=group_by, since=since, until=until, device_id=device, soc=soc)
+    _Pull("regret", "groups", tables).run(server, key, asked, format_, out)
+
+
+def _asked(**parameters: str | None) -> dict[str, str]:
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class _Pull:
+    """One report: its name, where its JSON keeps the lines, and how a terminal shows them."""
+
+    name: str
+    lines: str
+    tables: Callable[[Json], Iterable["Table | str"]]
+
+    def run(
+        self, server: str, key: str | None, asked: Mapping[str, str], format_: Format, out: Path | None
+    ) -> None:
+        """Pull the report and write it; a file is there whole or not at all."""
+        from collectors.client import Client
+
+        with Client(server, key) as client:
+            if format_ in (Format.CSV, Format.PARQUET):
+                content = client.report_file(self.name, format_.value, **asked)
+            else:
+                report = client.report(self.name, **asked)
+                following = report.get("next")
+                while following is not None:
+                    page = client.report(self.name, **asked, cursor=following)
+                    report[self.lines] += page[self.lines]
+                    following = report["next"] = page["next"]
+                text = json.dumps(report, indent=2) if format_ is Format.JSON else self._drawn(report, out)
+                content = f"{text}\n".encode()
+        if out is None:
+            sys.stdout.buffer.write(content)
+            sys.stdout.flush()
             return
-        report = client.report("errors", **parameters)
-    if format_ is Format.JSON:
-        typer.echo(json.dumps(report, indent=2))
-        return
-    from rich.console import Console
+        unfinished = out.with_name(out.name + ".part")
+        unfinished.write_bytes(content)
+        unfinished.replace(out)
 
-    console = Console()
-    for level in ("run", "operator"):
-        console.print(error_table(report["groups"], level))
-    if report["pending_runs"]:
-        console.print(f"{report['pending_runs']:,} runs are stored but not yet scored.")
+    def _drawn(self, report: Json, out: Path | None) -> str:
+        from rich.console import Console
+
+        console = Console() if out is None else Console(width=160, no_color=True, force_terminal=False)
+        with console.capture() as captured:
+            for table in self.tables(report):
+                console.print(table)
+        return captured.get().rstrip("\n")

@@ -1,62 +1,17 @@
 """What befell the predictors and what they know, over HTTP after a phone's session was learned from."""
 
 import io
-import shutil
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
-from app.main import create_app
-from app.settings import Settings
-from app.store.engine import Database
 from tests import phone
-from tests.app.test_learning import learn_all, send
+from tests.app.test_learning import send
 
 DRIFT, COVERAGE = "/v1/reports/drift", "/v1/reports/coverage"
-
-
-NEW = "00000000-0000-4000-8000-000000000001"
-
-
-@pytest.fixture(scope="module")
-def learned_database(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database after a phone's session, and one run of a network with an operator never met before."""
-    path = tmp_path_factory.mktemp("learned") / "socast.db"
-    shutil.copy(migrated_sqlite, path)
-    stranger = phone.session(calm_runs=0, loaded_runs=1)[0]
-    unknown = phone.operators("small")
-    stranger["operators"] = [unknown[0] | {"op_type": "Mystery"}, unknown[1]]
-    stranger["runs"][0] |= {
-        "run_id": NEW,
-        "model": {"name": "new", "digest": phone.digest("new")},
-        "started_at": "2026-11-21T08:00:00Z",
-        "operators": [0, 1],
-        "latency_us": [50.0, 60.0],
-        "total_us": 130.0,
-    }
-    settings = Settings.model_validate({"database": f"sqlite:///{path}", "open": True, "no_learner": True})
-    with TestClient(create_app(settings)) as client:
-        send(client, [*phone.session(calm_runs=90, loaded_runs=60), stranger])
-    database = Database(f"sqlite:///{path}")
-    learn_all(database)
-    database.dispose()
-    return path
-
-
-@pytest.fixture
-def learned(learned_database: Path, tmp_path: Path) -> Iterator[TestClient]:
-    """The application on a copy of that database."""
-    shutil.copy(learned_database, tmp_path / "socast.db")
-    settings = Settings.model_validate(
-        {"database": f"sqlite:///{tmp_path / 'socast.db'}", "open": True, "no_learner": True}
-    )
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
-        yield client
 
 
 def answer(client: TestClient, path: str, **parameters: Any) -> dict[str, Any]:
@@ -66,9 +21,9 @@ def answer(client: TestClient, path: str, **parameters: Any) -> dict[str, Any]:
     return found
 
 
-def test_the_journal_tells_what_befell_the_predictors(learned: TestClient) -> None:
-    items = answer(learned, DRIFT)["items"]
-    versions = {item["id"]: item for item in learned.get("/v1/predictors").json()["items"]}
+def test_the_journal_tells_what_befell_the_predictors(reported: TestClient) -> None:
+    items = answer(reported, DRIFT)["items"]
+    versions = {item["id"]: item for item in reported.get("/v1/predictors").json()["items"]}
     made = [item for item in items if item["kind"] == "version"]
     assert {item["version"] for item in made} == versions.keys()
     assert all(versions[item["version"]]["digest"] == item["predictor"] for item in made)
@@ -77,8 +32,8 @@ def test_the_journal_tells_what_befell_the_predictors(learned: TestClient) -> No
     assert times == sorted(times, reverse=True)
 
 
-def test_every_scored_run_was_served_by_one_version(learned: TestClient) -> None:
-    made = answer(learned, DRIFT, kind="version")["items"]
+def test_every_scored_run_was_served_by_one_version(reported: TestClient) -> None:
+    made = answer(reported, DRIFT, kind="version")["items"]
     assert sum(item["served_runs"] for item in made) == 121
     assert made[-1]["runs_since"] == 121
     served = [item for item in made if item["served_runs"]]
@@ -86,12 +41,12 @@ def test_every_scored_run_was_served_by_one_version(learned: TestClient) -> None
     assert all(item["served_mape"] is None for item in made if not item["served_runs"])
 
 
-def test_a_long_journal_comes_page_by_page(learned: TestClient) -> None:
-    whole = answer(learned, DRIFT)["items"]
+def test_a_long_journal_comes_page_by_page(reported: TestClient) -> None:
+    whole = answer(reported, DRIFT)["items"]
     seen: list[Any] = []
     cursor: dict[str, str] = {}
     while True:
-        page = answer(learned, DRIFT, limit=2, **cursor)
+        page = answer(reported, DRIFT, limit=2, **cursor)
         seen += page["items"]
         if page["next"] is None:
             break
@@ -100,28 +55,28 @@ def test_a_long_journal_comes_page_by_page(learned: TestClient) -> None:
     assert len(whole) > 4
 
 
-def test_the_journal_by_filter(learned: TestClient) -> None:
-    whole = answer(learned, DRIFT)["items"]
+def test_the_journal_by_filter(reported: TestClient) -> None:
+    whole = answer(reported, DRIFT)["items"]
     middle = whole[len(whole) // 2]["at"]
-    newer = answer(learned, DRIFT, since=middle)["items"]
-    older = answer(learned, DRIFT, until=middle)["items"]
+    newer = answer(reported, DRIFT, since=middle)["items"]
+    older = answer(reported, DRIFT, until=middle)["items"]
     assert newer + older == whole
     assert 0 < len(newer) < len(whole)
-    assert answer(learned, DRIFT, device_id=phone.DEVICE_ID)["items"] == whole
-    assert answer(learned, DRIFT, soc="SoC 1", processor="cpu:0", framework="onnxruntime")["items"] == whole
-    assert answer(learned, DRIFT, device_id="nobody")["items"] == []
+    assert answer(reported, DRIFT, device_id=phone.DEVICE_ID)["items"] == whole
+    assert answer(reported, DRIFT, soc="SoC 1", processor="cpu:0", framework="onnxruntime")["items"] == whole
+    assert answer(reported, DRIFT, device_id="nobody")["items"] == []
 
 
-def test_pins_and_rollbacks_are_entered(learned: TestClient) -> None:
-    number = learned.get("/v1/predictors").json()["items"][-1]["id"]
-    learned.post(f"/v1/predictors/{number}/pin")
-    learned.post(f"/v1/predictors/{number}/rollback")
-    newest = answer(learned, DRIFT)["items"][:2]
+def test_pins_and_rollbacks_are_entered(reported: TestClient) -> None:
+    number = reported.get("/v1/predictors").json()["items"][-1]["id"]
+    reported.post(f"/v1/predictors/{number}/pin")
+    reported.post(f"/v1/predictors/{number}/rollback")
+    newest = answer(reported, DRIFT)["items"][:2]
     assert {(item["kind"], item["version"]) for item in newest} == {("pin", number), ("rollback", number)}
 
 
-def test_coverage_tells_what_is_known_and_what_is_not(learned: TestClient) -> None:
-    (item,) = answer(learned, COVERAGE)["items"]
+def test_coverage_tells_what_is_known_and_what_is_not(reported: TestClient) -> None:
+    (item,) = answer(reported, COVERAGE)["items"]
     assert (item["soc"], item["processor"], item["framework"]) == ("SoC 1", "cpu:0", "onnxruntime")
     models = {model["name"]: model for model in item["models"]}
     assert models["middle"]["operators"] == {"measured": 1.0, "learned": 0.0, "fallback": 0.0}
@@ -135,7 +90,7 @@ def test_coverage_tells_what_is_known_and_what_is_not(learned: TestClient) -> No
     assert item["intervals"]["n"] == 121
     assert 0.0 < item["intervals"]["coverage"] <= 1.0
     assert item["profile_next"][0]["op_type"] in ("Conv", "Mystery")
-    narrowed = answer(learned, COVERAGE, model="middle")["items"][0]["models"]
+    narrowed = answer(reported, COVERAGE, model="middle")["items"][0]["models"]
     assert [model["name"] for model in narrowed] == ["middle"]
 
 
@@ -147,14 +102,14 @@ def test_a_processor_without_a_predictor_is_shown_as_such(client: TestClient) ->
 
 
 @pytest.mark.parametrize("path", [DRIFT, COVERAGE])
-def test_they_leave_as_csv_and_parquet(learned: TestClient, path: str) -> None:
-    csv = pd.read_csv(io.StringIO(learned.get(path, params={"format": "csv"}).text))
-    parquet = pd.read_parquet(io.BytesIO(learned.get(path, params={"format": "parquet"}).content))
+def test_they_leave_as_csv_and_parquet(reported: TestClient, path: str) -> None:
+    csv = pd.read_csv(io.StringIO(reported.get(path, params={"format": "csv"}).text))
+    parquet = pd.read_parquet(io.BytesIO(reported.get(path, params={"format": "parquet"}).content))
     assert len(csv) == len(parquet) > 0
     assert list(csv.columns) == list(parquet.columns)
-    empty = learned.get(path, params={"format": "csv", "soc": "none"}).text
+    empty = reported.get(path, params={"format": "csv", "soc": "none"}).text
     assert empty.splitlines() == [",".join(csv.columns)]
-    none = learned.get(path, params={"format": "parquet", "soc": "none"}).content
+    none = reported.get(path, params={"format": "parquet", "soc": "none"}).content
     assert list(pd.read_parquet(io.BytesIO(none)).columns) == list(csv.columns)
 
 

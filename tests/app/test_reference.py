@@ -30,7 +30,7 @@ def test_every_option_has_a_variable() -> None:
     for path, command in reference._leaves("socast", typer.main.get_command(build())):
         for option in command.params:
             if option.param_type_name == "option" and option.name != "help":
-                assert re.fullmatch(r"`SOCAST_[A-Z_]+`", reference._variables(option)), (
+                assert re.fullmatch(r"`SOCAST_[A-Z0-9_]+`", reference._variables(option)), (
                     f"{path} {option.name}"
                 )
 
