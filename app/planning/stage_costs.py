@@ -21,6 +21,9 @@ from app.planning.robust import Prior, fit
 FACTOR_RANGE = (0.5, 2.0)
 """Executed stages move predicted latencies by no more than this."""
 
+LEAST_DISPATCH = 0.25
+"""Starting a stage is never thought to cost less than this share of its prior, however noisy the stages."""
+
 _FACTOR = Prior(1.0, 5.0)
 _DISPATCH_OBSERVATIONS = 2.0
 _NOTHING = Prior(0.0, 1.0)
@@ -74,7 +77,7 @@ def fit_stages(observations: Sequence[StageObservation], dispatch_us: float) -> 
     start, factor, rest = found[0], found[1], found[2:]
     beside = rest[len(sources) :]
     return StageCosts(
-        dispatch_us=start,
+        dispatch_us=max(start, LEAST_DISPATCH * dispatch_us),
         factor=float(np.clip(factor, *FACTOR_RANGE)),
         conversion=dict(zip(sources, rest, strict=False)),
         contention={

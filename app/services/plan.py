@@ -1,5 +1,6 @@
 """Partition plans for models on a device as it stands now."""
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -196,12 +197,16 @@ class PlanService:
             result = planner.plan(request)
         except ValueError as error:
             raise InvalidRequestError(str(error), faults=(Fault("", str(error)),)) from error
+        asked = question.device_id or target.soc
+        own = [replace(plan, plan_id=_id_for(asked, plan.plan_id)) for plan in result.plans]
         return replace(
-            answer,
-            plans=result.plans,
-            impossible=result.impossible,
-            choice=choose(result.plans, question.exploring),
+            answer, plans=own, impossible=result.impossible, choice=choose(own, question.exploring)
         )
+
+
+def _id_for(asked: str, plan_id: str) -> str:
+    """Return a plan's name on what was asked for: an outcome then tells where it ran."""
+    return hashlib.sha256(f"{plan_id} {asked}".encode()).hexdigest()[:24]
 
 
 def _chosen(target: Target, question: PlanQuestion) -> list[Processor]:

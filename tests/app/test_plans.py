@@ -81,6 +81,18 @@ def test_a_changed_context_is_in_the_very_next_answer(client: TestClient, digest
     assert loaded["plans"][0]["offline_latency_us"] == pytest.approx(calm["plans"][0]["offline_latency_us"])
 
 
+def test_a_plan_of_another_device_has_another_name(client: TestClient, digest: str) -> None:
+    other = phone.session(calm_runs=1, loaded_runs=0, device_id="phone-2", seed=9)
+    send(client, other + phone.session(calm_runs=1, loaded_runs=0, device_id="phone-2", processor=OTHER))
+    one, two = (
+        {plan["plan_id"] for plan in ask(client, digest, device_id=name)["plans"]}
+        for name in (phone.DEVICE_ID, "phone-2")
+    )
+    assert one
+    assert two
+    assert one.isdisjoint(two)
+
+
 def test_one_processor_can_be_asked_for(client: TestClient, digest: str) -> None:
     answer = ask(client, digest, processors=[OTHER], strategies=["mace"])
     (plan,) = answer["plans"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.planning.costs import Transfer, default_transfer
 from app.planning.executed import Beside, Executed, Planned, StageObservation, observe
-from app.planning.stage_costs import FACTOR_RANGE, StageCosts, fit_stages
+from app.planning.stage_costs import FACTOR_RANGE, LEAST_DISPATCH, StageCosts, fit_stages
 from app.planning.transfer_costs import HandOver, fit_transfer
 
 PRIOR = default_transfer("cpu", "gpu")
@@ -115,7 +115,7 @@ def test_any_stages_give_finite_costs(rows: Sequence[tuple[float, float, float, 
     ]
     found = fit_stages(measured, 15.0)
     assert found == fit_stages(measured, 15.0)
-    assert 0 <= found.dispatch_us < float("inf")
+    assert LEAST_DISPATCH * 15.0 <= found.dispatch_us < float("inf")
     assert FACTOR_RANGE[0] <= found.factor <= FACTOR_RANGE[1]
     assert all(0 <= value < float("inf") for pair in found.contention.values() for value in pair)
 
