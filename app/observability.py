@@ -9,7 +9,9 @@ from prometheus_client import Counter, Gauge, Histogram
 HTTP_REQUESTS = Counter("socast_http_requests_total", "Requests answered.", ["method", "route", "status"])
 HTTP_SECONDS = Histogram("socast_http_request_seconds", "Time from a request to its answer.", ["route"])
 INGEST_ROWS = Counter(
-    "socast_ingest_rows_total", "Measurements taken in (kind run, timing or transfer).", ["kind", "outcome"]
+    "socast_ingest_rows_total",
+    "Measurements taken in (kind run, timing, transfer or outcome).",
+    ["kind", "outcome"],
 )
 INGEST_CLAMPED = Counter("socast_ingest_clamped_total", "Shares outside 0 to 1 that were clamped.")
 INGEST_SECONDS = Histogram("socast_ingest_commit_seconds", "Time of one write transaction.")

@@ -8,6 +8,7 @@ import msgspec
 import structlog
 
 from app.errors import Fault, NotFoundError, UnavailableError
+from app.observability import INGEST_ROWS
 from app.schemas import outcomes as wire
 from app.schemas.measurements import Rejection
 from app.services.decoding import context_text, decode_envelope, decode_part, unix_us
@@ -49,6 +50,7 @@ class OutcomeService:
             raise UnavailableError(
                 "The database did not take this; nothing was stored.", headers={"Retry-After": "5"}
             ) from error
+        _count(stored=len(new), duplicate=len(received.outcomes) - len(new), rejected=len(received.faults))
         return wire.OutcomeReceipt(
             plan_id=plan_id,
             accepted=wire.OutcomeCounts(len(new), sum(len(item.stages) for item in new)),
@@ -56,6 +58,12 @@ class OutcomeService:
             rejected=[Rejection(fault.pointer, fault.detail) for fault in received.faults],
             clamped=received.clamped,
         )
+
+
+def _count(**outcomes: int) -> None:
+    for what, count in outcomes.items():
+        if count:
+            INGEST_ROWS.labels("outcome", what).inc(count)
 
 
 class _Received(msgspec.Struct):

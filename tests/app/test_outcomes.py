@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from app.observability import INGEST_ROWS
 from app.schemas.published import schemas
 from app.services import keys
 from app.services.keys import Role
@@ -62,7 +63,9 @@ def test_an_outcome_is_stored_whole_and_once(client: TestClient, database: Datab
         "rejected": [],
         "clamped": 0,
     }
+    counted = INGEST_ROWS.labels("outcome", "duplicate")._value.get()
     again = client.post(URL, json=sent).json()
+    assert INGEST_ROWS.labels("outcome", "duplicate")._value.get() == counted + 2
     assert (again["accepted"]["outcomes"], again["duplicates"]["outcomes"]) == (0, 2)
     first, second = sorted(stored(database), key=lambda item: item.episode or "")
     assert str(first.outcome_id) == sent["outcomes"][0]["outcome_id"]
