@@ -2,8 +2,8 @@
 
 The beam search never lengthens a work that another processor already waits for; that can pay, because a
 dispatch is saved, and only trying everything finds it. For each kernel in the graph's order the choices are
-its processor, and whether it joins that processor's last work or opens one. What is begun is simulated, and
-given up once it cannot end before the best known plan.
+its processor, and whether it joins that processor's last work (of the same model) or opens one. What is
+begun is simulated, and given up once it cannot end before the best known plan.
 """
 
 from app.planning.plan import Draft, Work
@@ -50,12 +50,13 @@ class Exhaustive:
             return
         if index == len(self._options):
             return
+        kernels = self._problem.kernels
         for place in self._options[index]:
             # A work that another processor with the same resources followed is over.
             free = {key: work for key, work in last.items() if not self._problem.shares[place, key]}
             opened = (*works, Work((index,), place))
             self._extend(index + 1, opened, {**free, place: len(works)})
-            if place in last:
+            if place in last and kernels[works[last[place]].kernels[0]].model == kernels[index].model:
                 joined = list(works)
                 joined[last[place]] = Work((*works[last[place]].kernels, index), place)
                 self._extend(index + 1, tuple(joined), {**free, place: last[place]})
