@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from tests.accuracy import dynamic, phones, speed
+from tests.accuracy import dynamic, nested, phones, speed
 from tests.accuracy.picture import draw
 
 OUT = Path("build/accuracy")
@@ -18,7 +18,7 @@ DRAWN_RUNS = 31
 
 
 def main() -> int:
-    """Measure, print and store; 1 where the traces are not there."""
+    """Measure, print and store (`--nested`: what choices rest on); 1 where the traces are not there."""
     console = Console(width=140)
     try:
         traces = dynamic.Traces.read()
@@ -26,6 +26,8 @@ def main() -> int:
         sys.stderr.write(f"skipped: {missing}\n")
         return 1
     OUT.mkdir(parents=True, exist_ok=True)
+    if "--nested" in sys.argv[1:]:
+        return _nested(console, traces)
     results: dict[str, Any] = {}
     for title, unseen in dynamic.NETWORK_SETS.items():
         stream = dynamic.play(traces, unseen)
@@ -34,6 +36,9 @@ def main() -> int:
             if selected.any():
                 results[f"{title}: {part}"] = _errors(console, f"{title}: {part}", stream, selected)
         results[f"{title}: intervals"] = _intervals(console, title, stream)
+        results[f"{title}: operators"] = _operators(console, title, stream)
+        results[f"{title}: steady"] = dynamic.steady(stream)
+        console.print({name: round(value, 4) for name, value in results[f"{title}: steady"].items()})
         results[f"{title}: reaction"] = _reaction(console, title, stream)
         curves = {name: _curve(stream, stream.errors[name]) for name in DRAWN}
         draw(OUT / f"changes-{'unseen' if unseen else 'known'}.svg", f"whole-run error, {title}", curves)
@@ -49,6 +54,23 @@ def main() -> int:
     phones.main()
     (OUT / "accuracy.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     console.print(f"stored in {OUT}/")
+    return 0
+
+
+def _nested(console: Console, traces: dynamic.Traces) -> int:
+    """Print and store what the older stretch alone tells: runtime against context_frozen and the floor."""
+    streams: dict[str, list[dynamic.Stream]] = {}
+    for title, stream in (*nested.splits(traces), *nested.changed_worlds(traces)):
+        streams.setdefault(title, []).append(stream)
+    figures = {title: dynamic.pooled(parts) for title, parts in streams.items()}
+    columns = list(dict.fromkeys(name for row in figures.values() for name in row))
+    table = Table("world", *columns, title="runtime / context_frozen / floor, percent, older stretch alone")
+    for title, row in figures.items():
+        table.add_row(
+            title, *(" / ".join(f"{100 * value:.1f}" for value in row.get(name, ())) for name in columns)
+        )
+    console.print(table)
+    (OUT / "nested.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
     return 0
 
 
@@ -76,6 +98,15 @@ def _intervals(console: Console, title: str, stream: dynamic.Stream) -> dict[str
         table.add_row(name, str(count), f"{share:.1%}")
     console.print(table)
     return {name: share for name, (share, _) in found.items()}
+
+
+def _operators(console: Console, title: str, stream: dynamic.Stream) -> dict[str, Any]:
+    rows = dynamic.operator_level(stream)
+    table = Table("condition", *rows["s0"], title=f"operators' conditional means, {title}")
+    for name, row in rows.items():
+        table.add_row(name, *(f"{value:,.2f}" for value in row.values()))
+    console.print(table)
+    return rows
 
 
 def _reaction(console: Console, title: str, stream: dynamic.Stream) -> dict[str, Any]:

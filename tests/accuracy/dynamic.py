@@ -17,6 +17,8 @@ from predictors.evaluate import Scored, TestThenTrain
 from predictors.forecast import Rung
 from predictors.learner import Learner, baselines
 from predictors.run import Run, RunQuery
+from predictors.scores import LEAST_US
+from tests.accuracy.paired import difference_interval
 from tests.traces import traces_directory
 
 Floats = NDArray[np.float64]
@@ -26,6 +28,8 @@ NETWORK_SETS: Mapping[str, tuple[str, ...]] = {
     "all networks known": (),
     "three networks never learned": UNSEEN,
 }
+_LONG_OPERATOR_US = 50.0
+FLOOR = "floor: others of its episode"
 DISTURBED = ("s1", "s2", "s3", "s4")
 
 
@@ -66,8 +70,8 @@ class Stream:
     runs_per_s: float
 
 
-def play(traces: Traces, unseen: Sequence[str]) -> Stream:
-    """Replay the stream with every rung and every baseline."""
+def play(traces: Traces, unseen: Sequence[str], kinds: Sequence[type[Learner]] | None = None) -> Stream:
+    """Replay the stream with every rung and the given baselines, else all of them."""
     hidden = {model for name in unseen for trace in _each(traces) for model in trace.models_named(name)}
     engine = TestThenTrain(unseen=hidden)
     engine.calibrate(traces.calibration.runs)
@@ -79,9 +83,9 @@ def play(traces: Traces, unseen: Sequence[str]) -> Stream:
     predicted = {
         rung.value: np.array([item.forecasts[rung].total.p50_us for item in scored]) for rung in Rung
     }
-    for kind in baselines():
+    for kind in baselines() if kinds is None else kinds:
         predicted[kind.name] = _play_baseline(kind(), traces, scored)
-    predicted["floor: others of its episode"] = _clairvoyant(scored)
+    predicted[FLOOR] = _clairvoyant(scored)
     episode, position = _episodes(scored)
     return Stream(
         np.array([item.run.query.condition or "" for item in scored]),
@@ -189,6 +193,75 @@ def reaction(stream: Stream, errors: Floats) -> dict[str, float]:
         name: float(errors[kept & (stream.position >= low) & (stream.position < high)].mean())
         for name, (low, high) in places.items()
     }
+
+
+def pooled(streams: Sequence[Stream]) -> dict[str, list[float]]:
+    """Return the errors of runtime, context_frozen and the floor over several streams taken together."""
+    rows: dict[str, list[float]] = {}
+    for name in ("runtime", "context_frozen", FLOOR):
+        errors = np.concatenate([stream.errors[name] for stream in streams])
+        conditions = np.concatenate([stream.conditions for stream in streams])
+        unseen = np.concatenate([stream.unseen for stream in streams])
+        position = np.concatenate([stream.position for stream in streams])
+        for part, selected in {"known": ~unseen, "never learned": unseen}.items():
+            kept = selected & np.isfinite(errors)
+            means = [errors[kept & (conditions == one)] for one in DISTURBED]
+            if kept.any():
+                rows.setdefault(f"{part} s1-s4", []).append(
+                    float(np.mean([values.mean() for values in means if len(values)]))
+                )
+                rows.setdefault(f"{part} s0", []).append(float(errors[kept & (conditions == "s0")].mean()))
+        rows.setdefault("run 1 after a change", []).append(float(np.nanmean(errors[position == 0])))
+        rows.setdefault("runs 21 on", []).append(float(np.nanmean(errors[position >= 20])))
+    return rows
+
+
+def steady(stream: Stream) -> dict[str, float]:
+    """Compare runtime with the median of the last eight runs of the same network within the same episode.
+
+    That median is told when the regime changes and how the run is timed: in a steady stretch it is the
+    hardest baseline. Runs that have at least four such predecessors count.
+    """
+    before: dict[tuple[int, str, bool], list[float]] = defaultdict(list)
+    places, medians = [], []
+    for place, item in enumerate(stream.scored):
+        own = before[int(stream.episode[place]), item.run.query.model, item.run.query.profiled]
+        if len(own) >= 4:
+            places.append(place)
+            medians.append(abs(float(np.median(own[-8:])) / item.run.total_us - 1.0))
+        own.append(item.run.total_us)
+    runtime, median = stream.errors["runtime"][places], np.array(medians)
+    low, high = difference_interval(runtime, median, stream.episode[places])
+    return {
+        "runs": float(len(places)),
+        "runtime": float(runtime.mean()),
+        "median of 8, told the episode": float(median.mean()),
+        "difference, low": low,
+        "difference, high": high,
+    }
+
+
+def operator_level(stream: Stream) -> dict[str, dict[str, float]]:
+    """Score the runtime rung's operator means by condition, next to calm's, on all profiled runs."""
+    rows = {}
+    for condition in np.unique(stream.conditions).tolist():
+        items = [
+            item
+            for item, own in zip(stream.scored, stream.conditions, strict=True)
+            if own == condition and len(item.run.latency_us)
+        ]
+        measured = np.concatenate([item.run.latency_us for item in items])
+        rows[condition] = {"operators": float(len(measured))}
+        long = measured >= _LONG_OPERATOR_US
+        for rung in (Rung.CALM, Rung.RUNTIME):
+            means = np.concatenate([item.forecasts[rung].operators_us for item in items])
+            errors = np.abs(means - measured) / np.maximum(measured, LEAST_US)
+            rows[condition] |= {
+                f"{rung.value} ratio of sums": float(means.sum() / measured.sum()),
+                f"{rung.value} mape": float(errors.mean()),
+                f"{rung.value} mape, 50 us on": float(errors[long].mean()),
+            }
+    return rows
 
 
 def settled_after(stream: Stream, errors: Floats, within: float = 1.25) -> float:

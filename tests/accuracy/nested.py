@@ -1,0 +1,143 @@
+"""Choices are made here, so that the stream that is reported stays one that nobody tuned on.
+
+The older stretch alone is cut into thirds at changes of condition: each third is predicted with the two
+others as history, with different networks hidden. The same is then done in worlds that are changed on
+purpose: another host's speed, another pace, no probes, no pauses, another order of episodes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from predictors.run import Run
+from tests.accuracy.dynamic import UNSEEN, Stream, Traces, play
+
+HIDDEN_SETS: tuple[tuple[str, ...], ...] = (
+    UNSEEN,
+    ("densenet121", "shufflenet", "bvlc_alexnet"),
+    ("zfnet512", "ppocr_cls", "inception_v1"),
+)
+_PAUSE_US = 1_000_000
+_LONGEST_PAUSE_US, _SHORT_PAUSE_US = 60_000, 5_000
+_SCALED = ("probe_memory_us", "probe_compute_us", "idle_before_us")
+
+
+def splits(traces: Traces) -> Iterator[tuple[str, Stream]]:
+    """Play every third of the older stretch: all networks known, then a set of its own hidden."""
+    for place, hidden in enumerate(HIDDEN_SETS):
+        third = _third(traces, place)
+        yield "all known", play(third, (), ())
+        yield "three hidden", play(third, hidden, ())
+
+
+def changed_worlds(traces: Traces) -> Iterator[tuple[str, Stream]]:
+    """Play the last third, three networks hidden, in worlds that differ from the traced one."""
+    for title, change in _CHANGES.items():
+        third = _third(traces, 2)
+        calibration, history, stream = (
+            replace(trace, runs=change(trace.runs))
+            for trace in (third.calibration, third.history, third.stream)
+        )
+        yield title, play(Traces(calibration, history, stream), UNSEEN, ())
+
+
+def _third(traces: Traces, place: int) -> Traces:
+    """Return traces whose stream is one third of the older stretch, laid behind the two others."""
+    thirds: list[list[Run]] = [[], [], []]
+    count = 0
+    for episode in _episodes(traces.history.runs):
+        thirds[min(3 * count // len(traces.history.runs), 2)].extend(episode)
+        count += len(episode)
+    stream = thirds.pop(place)
+    history = [*thirds[0], *_after(thirds[0], thirds[1])]
+    return Traces(
+        traces.calibration,
+        replace(traces.history, runs=history),
+        replace(traces.stream, runs=_after(history, stream)),
+    )
+
+
+def _episodes(runs: Sequence[Run]) -> list[list[Run]]:
+    episodes: list[list[Run]] = []
+    for run in runs:
+        if not episodes or episodes[-1][-1].query.condition != run.query.condition:
+            episodes.append([])
+        episodes[-1].append(run)
+    return episodes
+
+
+def _after(first: Sequence[Run], second: Sequence[Run]) -> list[Run]:
+    """Return the second runs moved in time to start a pause after the first ones."""
+    return [_moved(run, first[-1].ended_at_us + _PAUSE_US - second[0].query.started_at_us) for run in second]
+
+
+def _moved(run: Run, by_us: int) -> Run:
+    return replace(run, query=replace(run.query, started_at_us=run.query.started_at_us + by_us))
+
+
+def _speed(factor: float) -> Callable[[Sequence[Run]], list[Run]]:
+    """Return another host: everything takes `factor` times as long, probes too."""
+
+    def scaled(run: Run, start_us: int) -> Run:
+        context = {
+            name: value * factor if name in _SCALED else value for name, value in run.query.context.items()
+        }
+        started = start_us + int((run.query.started_at_us - start_us) * factor)
+        query = replace(run.query, context=context, started_at_us=started)
+        return replace(run, query=query, total_us=run.total_us * factor, latency_us=run.latency_us * factor)
+
+    def change(runs: Sequence[Run]) -> list[Run]:
+        return [scaled(run, runs[0].query.started_at_us) for run in runs]
+
+    return change
+
+
+def _sparse(runs: Sequence[Run]) -> list[Run]:
+    """Return every second run: episodes half as long, pauses as long as the runs left out."""
+    return list(runs[::2])
+
+
+def _without_probes(runs: Sequence[Run]) -> list[Run]:
+    return [
+        replace(run, query=replace(run.query, context=_without(run.query.context, "probe_"))) for run in runs
+    ]
+
+
+def _without(context: Mapping[str, float], prefix: str) -> dict[str, float]:
+    return {name: value for name, value in context.items() if not name.startswith(prefix)}
+
+
+def _without_pauses(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs without the pause that comes with each change of condition in the traces."""
+    made: list[Run] = []
+    shift = 0
+    for place, run in enumerate(runs):
+        pause = run.query.started_at_us - runs[place - 1].ended_at_us if place else 0
+        context = dict(run.query.context)
+        if pause > _LONGEST_PAUSE_US:
+            shift -= pause - _SHORT_PAUSE_US
+            context["idle_before_us"] = float(_SHORT_PAUSE_US)
+        made.append(replace(_moved(run, shift), query=replace(_moved(run, shift).query, context=context)))
+    return made
+
+
+def _shuffled(runs: Sequence[Run]) -> list[Run]:
+    """Return the episodes in another order, each as far behind the one before as a pause."""
+    episodes = _episodes(runs)
+    order = np.random.default_rng(5).permutation(len(episodes)).tolist()
+    made = list(episodes[order[0]])
+    for place in order[1:]:
+        made += _after(made, episodes[place])
+    return made
+
+
+_CHANGES: Mapping[str, Callable[[Sequence[Run]], list[Run]]] = {
+    "as traced": list,
+    "twice as fast a host": _speed(0.5),
+    "three times as slow a host": _speed(3.0),
+    "every second run": _sparse,
+    "no probes": _without_probes,
+    "no pauses at changes": _without_pauses,
+    "episodes shuffled": _shuffled,
+}
