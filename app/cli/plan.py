@@ -32,14 +32,17 @@ def plan(
     strategy: Annotated[
         list[str] | None, typer.Option(envvar="SOCAST_STRATEGY", help="Only this strategy; may be repeated.")
     ] = None,
-    svg: Annotated[
-        Path | None, typer.Option(envvar="SOCAST_SVG", help="Draw the best plan's timeline into this file.")
+    out: Annotated[
+        Path | None,
+        typer.Option(envvar="SOCAST_OUT", help="Draw the best plan's timeline into this file: .svg or .png."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", envvar="SOCAST_JSON", help="Print the answer.")] = False,
 ) -> None:
     """Upload MODEL and print its partition plans for DEVICE, in its present context."""
     from collectors.client import Client
 
+    if out is not None and out.suffix.lower() not in {".svg", ".png"}:
+        raise typer.BadParameter("the drawing's file must end in .svg or .png", param_hint="--out")
     with Client(server, key) as client:
         digest = client.register_model(model)["digest"]
         request: dict[str, Any] = {
@@ -50,13 +53,12 @@ def plan(
         if strategy:
             request["strategies"] = strategy
         answer = client.plan(request)
-    from app.planning.drawing import bars_of_answer
-    from app.planning.drawing import svg as draw_svg
+    from app.planning.drawing import bars_of_answer, png, svg
     from app.planning.drawing import terminal as draw_terminal
 
     drawn = bars_of_answer(answer["plans"][0]) if answer["plans"] else []
-    if svg is not None:
-        svg.write_text(draw_svg(drawn))
+    if out is not None:
+        out.write_bytes(png(drawn) if out.suffix.lower() == ".png" else svg(drawn).encode())
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return

@@ -1,4 +1,4 @@
-"""Draw a plan's timeline: one row a processor, one bar a stage, for a terminal or as SVG."""
+"""Draw a plan's timeline: one row a processor, one bar a stage, for a terminal, as SVG or as PNG."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -104,6 +104,14 @@ def svg(drawn: Sequence[Bar], width: int = 960) -> str:
     parts.append(f'<text x="{_LEFT}" y="{bottom}">0</text>')
     parts.append(f'<text x="{width - 10}" y="{bottom}" text-anchor="end">{total / 1000:.2f} ms</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def png(drawn: Sequence[Bar], width: int = 960) -> bytes:
+    """Return the timeline as a PNG image, twice as fine as the SVG's units."""
+    import vl_convert
+
+    image: bytes = vl_convert.svg_to_png(svg(drawn, width), scale=2.0)
+    return image
 
 
 def _label(operators: Sequence[str]) -> str:

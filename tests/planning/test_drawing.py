@@ -1,6 +1,6 @@
 import xml.etree.ElementTree as ET
 
-from app.planning.drawing import Bar, bars, bars_of_answer, svg, terminal
+from app.planning.drawing import Bar, bars, bars_of_answer, png, svg, terminal
 from app.planning.planner import PlanningRequest, plan
 from app.planning.problem import ModelRequest
 from tests.planning_cases import CPU, GPU, HashedCosts, graph_of
@@ -32,3 +32,12 @@ def test_answers_are_drawn_as_they_come() -> None:
     drawn = bars_of_answer({"stages": [stage, part]})
     assert [bar.share for bar in drawn] == [1.0, 0.4]
     assert "▉" in terminal(drawn)
+
+
+def test_the_image_is_as_large_as_the_drawing() -> None:
+    drawn = [Bar("cpu:0", 0.0, 5.0, "a"), Bar("gpu", 2.0, 9.0, "b", 0.5)]
+    image = png(drawn, width=400)
+    assert image.startswith(b"\x89PNG\r\n")
+    width, height = (int.from_bytes(image[place : place + 4], "big") for place in (16, 20))
+    root = ET.fromstring(svg(drawn, width=400))
+    assert (width, height) == (2 * 400, 2 * int(root.attrib["height"]))
