@@ -31,6 +31,9 @@ DENSE = frozenset(
 )
 """Families bound by arithmetic: matrix products in one form or another."""
 
+UNROLLED = frozenset({"spatial_convolution", "image_convolution"})
+"""Families that unroll the patches under their window into a matrix before they multiply."""
+
 WINDOWED = frozenset({"depthwise_convolution", "pool"})
 """Families that slide a window over each channel on its own."""
 

@@ -7,7 +7,7 @@ stored model never meets a vector it was not fitted on.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import log, prod
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from predictors import cost
 from predictors.families import FAMILIES, family
 from predictors.geometry import channels, kernel, strides
 from predictors.graph import Operator, element_count
-from predictors.work import padding, work
+from predictors.work import padding, patch_bytes, work
 
 FEATURES_VERSION = 3
 
@@ -57,10 +57,7 @@ def _log1(value: float) -> float:
 
 def _costs(operator: Operator) -> dict[str, float]:
     macs, executed = cost.macs(operator), work(operator)
-    out = operator.outputs[0] if operator.outputs else ()
-    group = max(cost.integer_attribute(operator, "group", 1), 1)
     before, after = channels(operator)
-    patches = prod(out[2:]) * max(before // group, 1) * group * prod(kernel(operator))
     moved = cost.input_bytes(operator) + cost.weight_bytes(operator) + cost.output_bytes(operator)
     return {
         "family": float(FAMILIES.index(family(operator))),
@@ -70,7 +67,7 @@ def _costs(operator: Operator) -> dict[str, float]:
         "log_output_bytes": _log1(cost.output_bytes(operator)),
         "log_intensity": _log1(macs) - _log1(moved),
         "log_executed_macs": _log1(executed.macs),
-        "log_patch_bytes": _log1(float(patches) * cost.element_bytes(operator)),
+        "log_patch_bytes": _log1(patch_bytes(operator)),
         "in_padding": padding(before),
         "out_padding": padding(after),
     }

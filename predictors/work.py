@@ -9,7 +9,7 @@ from math import ceil, prod
 from typing import NamedTuple
 
 from predictors import cost
-from predictors.families import DENSE, family
+from predictors.families import DENSE, UNROLLED, family
 from predictors.geometry import channels, kernel, kernel_correction
 from predictors.graph import Operator, element_count
 
@@ -39,9 +39,21 @@ def winograd_saving(operator: Operator) -> float:
     return (size + 1) ** 2 / (4.0 * size * size)
 
 
+def patch_bytes(operator: Operator) -> float:
+    """Return the bytes of all patches under a sliding window: what unrolling them for a product touches."""
+    out = operator.outputs[0] if operator.outputs else ()
+    group = max(cost.integer_attribute(operator, "group", 1), 1)
+    patches = prod(out[2:]) * max(channels(operator)[0] // group, 1) * group * prod(kernel(operator))
+    return float(max(patches, 0) * cost.element_bytes(operator))
+
+
 @lru_cache(maxsize=65_536)
 def work(operator: Operator) -> Work:
-    """Return the work of one execution; finite and non-negative for any operator."""
+    """Return the work of one execution; finite and non-negative for any operator.
+
+    Winograd's transforms touch (k + 1)² / 4 values where the convolution has one; other spatial convolutions
+    become a matrix product of patches that are first written, then read.
+    """
     kind = family(operator)
     before, after = (padding(count) for count in channels(operator))
     macs = _useful_macs(operator)
@@ -49,6 +61,10 @@ def work(operator: Operator) -> Work:
         macs *= winograd_saving(operator)
     macs *= before * after if kind in DENSE and kind != "grouped_convolution" else after
     activations = cost.input_bytes(operator) * before + cost.output_bytes(operator) * after
+    if kind == "winograd_convolution":
+        activations *= (kernel(operator)[0] + 1) ** 2 / 4.0
+    elif kind in UNROLLED:
+        activations += 2.0 * patch_bytes(operator) * before
     return Work(macs, activations, cost.weight_bytes(operator) * kernel_correction(operator))
 
 

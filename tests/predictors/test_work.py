@@ -48,3 +48,13 @@ def test_zeros_that_fill_up_short_shapes_hide_no_work() -> None:
     padded = Operator("Gemm", ((1, 0, 1056, 0), (0, 0)), ((1, 0, 1001, 0),))
     assert work(padded).macs > 0.99 * 1056 * 1001
     assert cost.output_bytes(Operator("Relu", ((1, 0, 7, 7),), ((1, 0, 7, 7),))) == 0
+
+
+def test_unrolled_and_transformed_convolutions_touch_more_than_their_tensors() -> None:
+    pointwise, spatial, winograd = (
+        work(conv(64, 64, 28, kernel=size, stride=stride)).activation_bytes / (28 * 28 * 64 * 4)
+        for size, stride in ((1, 1), (3, 2), (3, 1))
+    )
+    assert pointwise == pytest.approx(2.0)
+    assert spatial == pytest.approx(1.0 + 0.25 + 2.0 * 9.0 * 0.25)
+    assert winograd == pytest.approx(2.0 * 4.0)
