@@ -3,10 +3,11 @@
     python -m tests.accuracy.phones
 
 The trace holds three phones (CPU clusters with 1, 2 and 4 threads, and GPUs) and four networks, three runs
-each. A left-out network is left out on every processor. A cell is one processor and one left-out network; it
-counts as `thin` where only one other network was timed on that processor. `sum` is the mean absolute
-percentage error of a run's operators added up, `operator` that of operators of 50 µs and more, `median` the
-median of the latter. Figures are fractions; tables print percent.
+each. A network is left out everywhere, or on one phone while others keep it, or on one processor alone. A
+cell is one processor and one left-out network; it counts as `thin` where only one other network was timed on
+that processor. `sum` is the mean absolute percentage error of a run's operators added up, `operator` that of
+operators of 50 µs and more, `median` the median of the latter, each averaged over cells; `typical sum` and
+`typical operator` are the middle cell's. Figures are fractions; tables print percent.
 """
 
 from collections import defaultdict
@@ -25,6 +26,7 @@ from predictors.learner import Learner, baselines
 from predictors.operator_model import OperatorModel, OperatorSample
 from predictors.run import PredictorKey, Run
 from predictors.transfer import Pool
+from tests.accuracy.log_linear import LogLinearBoosted
 from tests.traces import traces_directory
 
 LEAST_US = 50.0
@@ -34,6 +36,7 @@ DRAWS = 3
 ByKey = Mapping[PredictorKey, Sequence[Run]]
 Answer = Callable[[PredictorKey, Sequence[Operator]], NDArray[np.float64]]
 Fit = Callable[[ByKey], Answer]
+Where = Callable[[PredictorKey], str]
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ def by_key(runs: Sequence[Run]) -> dict[PredictorKey, list[Run]]:
     for run in runs:
         groups[run.query.key].append(run)
     return groups
+
+
+def kind_of(key: PredictorKey) -> str:
+    """Return `cpu` or `gpu`."""
+    return "cpu" if is_cpu(key) else "gpu"
 
 
 def is_cpu(key: PredictorKey) -> bool:
@@ -90,6 +98,15 @@ def alone(known: ByKey) -> Answer:
     return lambda key, operators: np.exp(models[key].log_latency_us(operators))
 
 
+def log_linear(known: ByKey) -> Answer:
+    """Fit the plain yardstick, one model for all CPUs and one for all GPUs."""
+    models = {
+        kind: LogLinearBoosted({key: runs for key, runs in known.items() if kind_of(key) == kind})
+        for kind in sorted({kind_of(key) for key in known})
+    }
+    return lambda key, operators: models[kind_of(key)].predict(key, operators)
+
+
 def baseline(kind: type[Learner]) -> Fit:
     """Return how to fit a published baseline on each processor."""
 
@@ -111,19 +128,38 @@ def methods() -> dict[str, Fit]:
     """Return every way to predict: ours, and the published baselines that know operators."""
     offline = ("flops_linear", "work_blocks", "forest", "lookup")
     published = {kind.name: baseline(kind) for kind in baselines() if kind.name in offline}
-    return {"socast, pooled": pooled, "socast, alone": alone, **published}
+    ours: dict[str, Fit] = {"socast, pooled": pooled, "socast, alone": alone}
+    return {**ours, "log-linear, boosted": log_linear, **published}
 
 
-def leave_one_network_out(runs: Sequence[Run], fit: Fit) -> Iterator[Cell]:
-    """Predict each network on every processor from the other networks."""
-    for model in sorted({run.query.model for run in runs}):
-        known = by_key([run for run in runs if run.query.model != model])
-        answer = fit(known)
-        for key, own in by_key([run for run in runs if run.query.model == model]).items():
+def everywhere(_key: PredictorKey) -> str:
+    """Leave a network out on every processor: what `--unseen` does."""
+    return "everywhere"
+
+
+def on_one_phone(key: PredictorKey) -> str:
+    """Leave a network out on one phone; others keep it."""
+    return key.soc
+
+
+def on_one_processor(key: PredictorKey) -> str:
+    """Leave a network out on one processor; others of the same phone keep it too."""
+    return str(key)
+
+
+def leave_one_network_out(runs: Sequence[Run], fit: Fit, where: Where = everywhere) -> Iterator[Cell]:
+    """Predict each network where it is left out from all that is left."""
+    places = sorted({(run.query.model, where(run.query.key)) for run in runs})
+    for place in places:
+        known = by_key([run for run in runs if (run.query.model, where(run.query.key)) != place])
+        left_out = by_key([run for run in runs if (run.query.model, where(run.query.key)) == place])
+        kinds = {kind_of(key) for key in left_out}
+        answer = fit({key: own for key, own in known.items() if kind_of(key) in kinds})
+        for key, own in left_out.items():
             if key not in known:
                 continue
             others = len({run.query.model for run in known[key]})
-            group = ("cpu" if is_cpu(key) else "gpu") + ("" if others > 1 else ", thin")
+            group = kind_of(key) + ("" if others > 1 else ", thin")
             yield scored(group, own, _answers(answer, key, own))
 
 
@@ -174,7 +210,7 @@ def _drawn(runs: Sequence[Run], count: int, seed: int) -> list[OperatorSample]:
 def print_table(title: str, rows: Mapping[str, Sequence[Cell]]) -> None:
     """Print mean errors in percent, one line for each row and group of cells."""
     table = Table(title=title)
-    for name in ("method", "cells", "n", "sum", "operator", "median"):
+    for name in ("method", "cells", "n", "sum", "operator", "median", "typical sum", "typical operator"):
         table.add_column(name, justify="left" if name in ("method", "cells") else "right")
     for name, cells in rows.items():
         for group in sorted({cell.group for cell in cells}, key=lambda text: (len(text), text)):
@@ -182,6 +218,7 @@ def print_table(title: str, rows: Mapping[str, Sequence[Cell]]) -> None:
             figures = [
                 np.mean([getattr(cell, part) for cell in own]) for part in ("total", "operator", "median")
             ]
+            figures += [np.median([getattr(cell, part) for cell in own]) for part in ("total", "operator")]
             table.add_row(name, group, str(len(own)), *(f"{100.0 * figure:.1f}" for figure in figures))
     Console(width=100).print(table)
 
@@ -193,8 +230,17 @@ def main() -> None:
         raise SystemExit("The traces are not here: set SOCAST_TRACES to the folder that holds them.")
     runs = read_trace(directory / "dev-phones.ndjson.gz").runs
     print_table(
-        "One network left out (percent)",
+        "One network left out everywhere (percent)",
         {name: list(leave_one_network_out(runs, fit)) for name, fit in methods().items()},
+    )
+    compared = {"socast, pooled": pooled, "log-linear, boosted": log_linear}
+    print_table(
+        "One network left out on one phone (percent)",
+        {name: list(leave_one_network_out(runs, fit, on_one_phone)) for name, fit in compared.items()},
+    )
+    print_table(
+        "One network left out on one processor (percent)",
+        {"socast, pooled": list(leave_one_network_out(runs, pooled, on_one_processor))},
     )
     print_table("One phone left out, CPUs (percent)", {"socast, pooled": list(leave_one_phone_out(runs))})
 
