@@ -1,17 +1,19 @@
 """Prediction errors as pages show them: distributions by group, not means alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.services.error_book import figures
 from app.services.times import ordered
-from app.store import devices, models, reports
+from app.store import devices, models, reports, runs
 from app.store.engine import Connection
 from app.store.reports import EVERYTHING, HOUR_US, Cell, ErrorFilter
 from app.store.rollup_views import Level
+from app.store.runs import RunFilter
 
-KIND = "op_type"
+HOUR, KIND = "hour", "op_type"
+WEEK_US = 7 * 24 * HOUR_US
 MOST_NAMES = 500
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -49,7 +51,8 @@ Groups = Mapping[str, Mapping[str, Distribution]]
 class ErrorView:
     """The errors that a filter lets through, grouped in several ways: a small read for each.
 
-    `dimensions` are read on the level `level`; operators by kind are read besides where `kinds` says so.
+    `dimensions` are read on the level `level`, hours for the newest week only; operators by kind are read
+    besides where `kinds` says so.
     """
 
     def __init__(
@@ -63,13 +66,31 @@ class ErrorView:
     ) -> None:
         ordered(wanted.since_us, wanted.until_us)
         self.overall = _read(connection, (), wanted, level).get("", {})
-        self._groups = {name: _read(connection, (name,), wanted, level) for name in dimensions}
+        lately = newest_week(connection, wanted) if HOUR in dimensions else wanted
+        self._groups = {
+            name: _read(connection, (name,), lately if name == HOUR else wanted, level) for name in dimensions
+        }
         if kinds:
             self._groups[KIND] = _read(connection, (KIND,), wanted, "operator")
 
     def by(self, dimension: str) -> Groups:
         """Return the errors of every rung by the values of a dimension, in order of these."""
         return self._groups[dimension]
+
+
+def newest_week(connection: Connection, wanted: ErrorFilter) -> ErrorFilter:
+    """Return the filter held to the week before the newest run that it lets through."""
+    own = RunFilter(
+        device_id=wanted.device_id,
+        processor=wanted.processor,
+        model=wanted.model,
+        condition=wanted.condition,
+        until_us=wanted.until_us,
+    )
+    newest = runs.list_runs(connection, own, limit=1)
+    if not newest:
+        return wanted
+    return replace(wanted, since_us=max(wanted.since_us or 0, newest[0].started_at_us - WEEK_US))
 
 
 def names(connection: Connection) -> dict[str, list[str]]:

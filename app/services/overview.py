@@ -3,24 +3,24 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
+from app.services import error_views
 from app.services.error_views import Distribution, ErrorView, Groups
 from app.services.learn import LEARNER
 from app.store import devices, learning, overview, versions
 from app.store.devices import DeviceInfo
 from app.store.engine import Database
 from app.store.overview import RATE_WINDOW_US, Totals
-from app.store.reports import HOUR_US, ErrorFilter
+from app.store.reports import EVERYTHING
 from app.store.versions import VersionInfo
 from predictors.learning import DRIFT
 
 SHOWN_DEVICES = 8
 SHOWN_DRIFTS = 8
-SHOWN_HOURS = 24 * 7
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Totals, errors by hour and by condition of the week before the last receipt, newest drifts and devices.
+    """Totals, errors by hour and by condition of the newest week with runs, newest drifts and devices.
 
     `pending_runs` are stored but not scored yet; `serving` counts predictors that serve.
     """
@@ -45,9 +45,8 @@ def get(database: Database) -> Overview:
     with database.read() as connection:
         known = versions.list_versions(connection)
         newest = devices.list_by_last_seen(connection, SHOWN_DEVICES)
-        newest_us = max((device.last_seen_at_us for device in newest), default=0)
-        since_us = max(newest_us - SHOWN_HOURS * HOUR_US, 0)
-        errors = ErrorView(connection, ErrorFilter(since_us=since_us), ("hour", "condition"))
+        week = error_views.newest_week(connection, EVERYTHING)
+        errors = ErrorView(connection, week, ("hour", "condition"))
         return Overview(
             totals=overview.totals(connection),
             pending_runs=learning.pending(connection, LEARNER),

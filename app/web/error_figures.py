@@ -39,8 +39,8 @@ def over_time(groups: Groups, picture: str, query: Mapping[str, Any]) -> Figure:
         name="error-over-time",
         chart="error-over-time",
         title="Error over time",
-        summary="Median absolute error of whole runs by hour, offline and runtime; the bands hold the middle "
-        "half of the runs.",
+        summary="Median absolute error by hour in the newest week, offline and runtime; the bands hold the "
+        "middle half.",
         rows=rows,
         head=("Hour (UTC)", "Predictor", "Runs", "Median error", "Middle half"),
         body=[
