@@ -123,6 +123,10 @@ class Client:
         """Return one version of a predictor."""
         return self._json("GET", f"/v1/predictors/{version}")
 
+    def predictor_onnx(self, version: int) -> bytes:
+        """Return one version as a zip archive of ONNX graphs."""
+        return self._send("GET", f"/v1/predictors/{version}/onnx").content
+
     def pin_predictor(self, version: int) -> Json:
         """Keep a predictor at a version."""
         return self._json("POST", f"/v1/predictors/{version}/pin")

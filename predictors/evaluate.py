@@ -28,6 +28,7 @@ from predictors.graph import Operator
 from predictors.learning import DRIFT, KeyLearner, Notice, Published, Schedule
 from predictors.misses import Misses
 from predictors.operator_model import FLOOR_US, PRIOR, OperatorModel, OperatorSample
+from predictors.profiler_price import profiler_price
 from predictors.quarantine import honest_runs
 from predictors.rows import rows_of
 from predictors.run import PredictorKey, Run, RunQuery
@@ -387,7 +388,9 @@ class TestThenTrain:
 
     def _publish(self, published: Published) -> None:
         if self._on_publish is not None:
-            self._on_publish(published.version, published.reason, published.metrics)
+            price = profiler_price(published.version.calm)
+            metrics = published.metrics if price is None else {**published.metrics, "profiler_price": price}
+            self._on_publish(published.version, published.reason, metrics)
 
 
 def _calm_metrics(version: PredictorVersion) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 
 from app.api.dependencies import DatabaseDep
 from app.auth import require
@@ -15,6 +15,7 @@ router = APIRouter(
     prefix="/v1/predictors", tags=["predictors"], dependencies=[Depends(require(Role.ANALYST))]
 )
 
+ZIP = "application/zip"
 ADMIN = [Depends(require(Role.ADMIN))]
 
 
@@ -28,6 +29,12 @@ def get_predictors(database: DatabaseDep) -> PredictorVersions:
 def get_predictor(version_id: int, database: DatabaseDep) -> PredictorVersionOut:
     """Answer one version."""
     return _version(predictors.get(database, version_id))
+
+
+@router.get("/{version_id}/onnx", response_class=Response, responses={200: {"content": {ZIP: {}}}})
+def get_onnx(version_id: int, database: DatabaseDep) -> Response:
+    """Answer a version as a zip archive of two ONNX graphs and what they need beside them."""
+    return Response(predictors.exported(database, version_id), media_type=ZIP)
 
 
 @router.post("/{version_id}/pin", dependencies=ADMIN)

@@ -1,6 +1,9 @@
 """`socast predictors`: look at the versions of predictors, pin one, roll back."""
 
+import io
 import json
+import zipfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,9 +15,12 @@ VersionId = Annotated[int, typer.Argument(help="The version's number, as listed.
 
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
-    predictors = typer.Typer(no_args_is_help=True, help="List, show, pin and roll back predictor versions.")
+    predictors = typer.Typer(
+        no_args_is_help=True, help="List, show, export, pin and roll back predictor versions."
+    )
     predictors.command("list")(list_)
     predictors.command()(show)
+    predictors.command()(export)
     predictors.command()(pin)
     predictors.command()(rollback)
     cli.add_typer(predictors, name="predictors")
@@ -52,6 +58,26 @@ def show(version: VersionId, server: Server, key: Key = None) -> None:
 
     with Client(server, key) as client:
         typer.echo(json.dumps(client.predictor(version), indent=2))
+
+
+def export(
+    version: VersionId,
+    server: Server,
+    out: Annotated[
+        Path, typer.Option(envvar="SOCAST_OUT", help="Folder for calm.onnx, runtime.onnx and predictor.json.")
+    ],
+    key: Key = None,
+) -> None:
+    """Write one version as ONNX graphs, to predict without asking the service."""
+    from collectors.client import Client
+
+    with Client(server, key) as client:
+        archive = client.predictor_onnx(version)
+    out.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        for name in ("calm.onnx", "runtime.onnx", "predictor.json"):
+            (out / name).write_bytes(files.read(name))
+            typer.echo(str(out / name))
 
 
 def pin(version: VersionId, server: Server, key: Key = None) -> None:

@@ -1,5 +1,7 @@
 """Versions of predictors: look at them, pin one, take one back."""
 
+import io
+import zipfile
 from collections.abc import Sequence
 
 from app.errors import ConflictError, NotFoundError
@@ -8,6 +10,8 @@ from app.store.engine import Connection, Database
 from app.store.journal import Kind
 from app.store.versions import VersionInfo
 from predictors.context_features import NAMES
+from predictors.export.exporting import export_version
+from predictors.export.files import to_files
 from predictors.forecast import Rung
 from predictors.run import PredictorKey
 from predictors.version import PredictorVersion
@@ -23,6 +27,24 @@ def get(database: Database, version_id: int) -> VersionInfo:
     """Return one version; raise `NotFoundError`."""
     with database.read() as connection:
         return versions.get(connection, version_id)
+
+
+def exported(database: Database, version_id: int) -> bytes:
+    """Return a version as a zip archive of two ONNX graphs and a JSON file; raise `NotFoundError`.
+
+    Raises `ConflictError` for a version that another release wrote.
+    """
+    with database.read() as connection:
+        content = versions.content(connection, version_id)
+    try:
+        version = PredictorVersion.from_bytes(content)
+    except ValueError as error:
+        raise ConflictError(f"Version {version_id} cannot be exported: {error}.") from error
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in to_files(export_version(version)).items():
+            file.writestr(zipfile.ZipInfo(name), data)
+    return archive.getvalue()
 
 
 def revision(database: Database, key: PredictorKey) -> int:

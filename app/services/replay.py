@@ -1,7 +1,7 @@
 """Replay a trace on a virtual clock: test-then-train with the engine that the service's learner drives."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from app.services.traces import Trace, read_trace
 from predictors.evaluate import Scored, TestThenTrain
 from predictors.forecast import Rung
 from predictors.learning import Schedule
+from predictors.profiler_price import profiler_price
 from predictors.version import ALL_RUNGS
 
 _LEAST_OFFLINE_RUNS = 10
@@ -31,15 +32,23 @@ class ReplayOptions:
 
 @dataclass(frozen=True)
 class Replay:
-    """A finished replay: every run with its forecasts, in order, and how fast it went."""
+    """A finished replay: every run with its forecasts, in order, and how fast it went.
+
+    `profiler_price` is by predictor key what `predictors.profiler_price` says of it, None where unknown.
+    """
 
     trace: Trace
     scored: Sequence[Scored]
     runs_per_s: float
+    profiler_price: Mapping[str, Any]
 
     def report(self) -> dict[str, Any]:
         """Return the report of `socast replay --json`."""
-        return {"faults": len(self.trace.faults), **report(self.scored, self.runs_per_s)}
+        return {
+            "faults": len(self.trace.faults),
+            **report(self.scored, self.runs_per_s),
+            "profiler_price": dict(self.profiler_price),
+        }
 
     def write_predictions(self, path: Path) -> None:
         """Write the CSV of `--predictions`."""
@@ -67,7 +76,8 @@ def replay(path: Path, options: ReplayOptions) -> Replay:
     started = time.perf_counter()
     scored = [engine.step(run) for run in trace.runs]
     elapsed = time.perf_counter() - started
-    return Replay(trace, scored, len(scored) / max(elapsed, 1e-9))
+    prices = {str(version.key): profiler_price(version.calm) for version in engine.versions()}
+    return Replay(trace, scored, len(scored) / max(elapsed, 1e-9), prices)
 
 
 def _unseen(names: Sequence[str], traces: Sequence[Trace]) -> set[str]:

@@ -1,6 +1,7 @@
 """From batches to predictions and reports: the slow and the fast clock over real stored runs."""
 
 import io
+import zipfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from app.services.learn import Learning
 from app.store import states
 from app.store.engine import Database
 from predictors.device_state import DeviceState
+from predictors.export.files import from_files
+from predictors.export.onnx_predictor import OnnxPredictor
 from tests import phone
 
 
@@ -198,6 +201,17 @@ def test_versions_can_be_pinned_and_taken_back(learned: TestClient) -> None:
     instead = learned.post(f"/v1/predictors/{older[-1]['id']}/rollback").json()
     assert instead["id"] == newest["id"]
     assert learned.post("/v1/predictors/999/pin").status_code == 404
+
+
+def test_a_version_leaves_as_onnx_files_that_predict(learned: TestClient) -> None:
+    newest = learned.get("/v1/predictors").json()["items"][0]
+    answer = learned.get(f"/v1/predictors/{newest['id']}/onnx")
+    assert answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        exported = from_files({name: archive.read(name) for name in archive.namelist()})
+    assert exported.predictor == newest["digest"]
+    assert OnnxPredictor(exported).operator_latencies_us([]).shape == (0,)
+    assert learned.get("/v1/predictors/999/onnx").status_code == 404
 
 
 def test_a_device_that_cannot_be_telling_the_truth_is_set_aside_visibly(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from predictors.device_state import DeviceState
 from predictors.evaluate import TestThenTrain
 from predictors.export.exporting import export_version
+from predictors.export.files import from_files, to_files
 from predictors.export.onnx_predictor import OnnxPredictor
 from predictors.forecast import LatencyForecast, Rung
 from predictors.graph import Operator
@@ -64,6 +65,15 @@ def test_learned_trees_are_part_of_what_is_exported(fitted: Fitted) -> None:
     exported = export_version(fitted.version)
     kinds = [node.op_type for node in onnx.load_from_string(exported.runtime).graph.node]
     assert "TreeEnsembleRegressor" in kinds
+
+
+def test_files_hold_all_that_predicting_needs(fitted: Fitted) -> None:
+    copy = from_files(to_files(export_version(fitted.version)))
+    assert copy.predictor == fitted.version.digest
+    run, state = fitted.cases[3]
+    ours, theirs = fitted.predictor.forecast(run.query, state), OnnxPredictor(copy).forecast(run.query, state)
+    assert figures(theirs.total) == figures(ours.total)
+    assert (theirs.operator_quantiles_us() == ours.operator_quantiles_us()).all()
 
 
 def test_forecasts_agree_on_runs_and_states_of_a_stream(fitted: Fitted) -> None:

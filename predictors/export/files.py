@@ -1,0 +1,46 @@
+"""An exported version as files: two ONNX graphs and a JSON file beside them; no pickles."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from predictors.conformal import Calibration
+from predictors.export.onnx_predictor import Exported
+from predictors.forgetting import Forgetting
+from predictors.operator_scatter import OperatorScatter
+from predictors.run import PredictorKey
+
+CALM, RUNTIME, BESIDE = "calm.onnx", "runtime.onnx", "predictor.json"
+
+
+def to_files(exported: Exported) -> dict[str, bytes]:
+    """Return the files' contents by name."""
+    beside = {
+        "key": asdict(exported.key),
+        "predictor": exported.predictor,
+        "reference": exported.reference,
+        "levels": dict(exported.levels),
+        "seen_types": sorted(exported.seen_types),
+        "forgetting": asdict(exported.forgetting),
+        "standard": list(exported.standard),
+        "calibration": asdict(exported.calibration),
+        "scatter": exported.scatter.to_json(),
+    }
+    text = json.dumps(beside, indent=1, sort_keys=True).encode()
+    return {CALM: exported.calm, RUNTIME: exported.runtime, BESIDE: text}
+
+
+def from_files(files: Mapping[str, bytes]) -> Exported:
+    """Return what `to_files` wrote; raise `KeyError` where a file is missing."""
+    beside = json.loads(files[BESIDE])
+    return Exported(
+        calm=files[CALM],
+        runtime=files[RUNTIME],
+        key=PredictorKey(**beside.pop("key")),
+        seen_types=frozenset(beside.pop("seen_types")),
+        standard=tuple(beside.pop("standard")),
+        forgetting=Forgetting(**beside.pop("forgetting")),
+        calibration=Calibration.from_json(beside.pop("calibration")),
+        scatter=OperatorScatter.from_json(beside.pop("scatter")),
+        **beside,
+    )
