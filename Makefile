@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup run demo test browser lint lock bench accuracy chaos clean
+EXPERIMENTS := errors granularity overhead fallback strategies
+MINUTES ?= 10
+
+.PHONY: setup run demo test browser lint lock bench accuracy chaos results clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
@@ -44,6 +47,13 @@ accuracy: $(STAMP)  ## Accuracy table of all learners on all traces
 
 chaos: $(STAMP)  ## Fifty kill -9 rounds under load on both databases
 	$(BIN)/python -m pytest -n 0 tests/chaos --rounds 50 $(ARGS)
+
+results: $(STAMP)  ## Make every experiment for MINUTES each (10) and renew docs/results with what they found
+	@set -e; for name in $(EXPERIMENTS); do \
+		$(BIN)/socast experiment $$name --minutes $(MINUTES) --out build/experiments/$$name > /dev/null; \
+		mkdir -p docs/results/$$name; \
+		cd build/experiments/$$name; cp page.md summary.json *.svg ../../../docs/results/$$name/; cd ../../..; \
+	done
 
 lock: $(STAMP)  ## Renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

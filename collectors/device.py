@@ -12,19 +12,27 @@ import msgspec
 from collectors.errors import CollectorError
 
 PROCESSORS_BY_DEFAULT = 4
+ONNXRUNTIME, OPENVINO = "onnxruntime", "openvino"
+ENGINES = {"cpu": ONNXRUNTIME, "ov": OPENVINO}
+"""By the prefix of a processor's name."""
 
 
 class Processor(msgspec.Struct, frozen=True):
-    """One schedulable unit: here a single core, which it shares with no other."""
+    """One schedulable unit: a single core under an engine; `ov:N` and `cpu:N` share their core."""
 
     name: str
     core: int
+
+    @property
+    def engine(self) -> str:
+        """What runs models on it: its name says so."""
+        return ENGINES[self.name.partition(":")[0]]
 
     def section(self) -> dict[str, object]:
         """Return the wire's description."""
         return {
             "name": self.name,
-            "kind": "cpu",
+            "kind": "cpu" if self.engine == ONNXRUNTIME else self.engine,
             "threads": 1,
             "resources": [f"core{self.core}"],
             "unsupported": [],
@@ -58,7 +66,7 @@ def usable_cores() -> list[int]:
 
 
 def find_processors(names: Sequence[str], cores: Sequence[int]) -> tuple[Processor, ...]:
-    """Return processors `cpu:N` by name, or the first few cores where no name is given.
+    """Return processors `cpu:N` or `ov:N` by name, or the first few cores where no name is given.
 
     Raises:
         CollectorError: a name is no core that this process may use.
@@ -66,7 +74,7 @@ def find_processors(names: Sequence[str], cores: Sequence[int]) -> tuple[Process
     """
     if not names:
         return tuple(Processor(f"cpu:{core}", core) for core in cores[:PROCESSORS_BY_DEFAULT])
-    known = {f"cpu:{core}": core for core in cores}
+    known = {f"{prefix}:{core}": core for prefix in ENGINES for core in cores}
     for name in names:
         if name not in known:
             raise CollectorError(f"no processor {name!r} here; there are {', '.join(known)}")

@@ -38,8 +38,7 @@ class Instruments:
 class Recorder:
     """Makes runs and keeps them until the profiles of their models can be collected."""
 
-    def __init__(self, framework: str, instruments: Instruments, rng: random.Random) -> None:
-        self._framework = framework
+    def __init__(self, instruments: Instruments, rng: random.Random) -> None:
         self._instruments = instruments
         self._rng = rng
         self._pending: list[tuple[str, Measurement]] = []
@@ -138,7 +137,7 @@ class Recorder:
                 Measurement(
                     started_at_us=started_us,
                     processor=episode.processor.name,
-                    framework=self._framework,
+                    framework=model.framework,
                     model=model.identity,
                     context=context,
                     total_us=timed.total_us,

@@ -21,7 +21,7 @@ from collectors.models import LIGHT, ModelFile, find_models
 from collectors.neighbour import Neighbour, bytes_per_us
 from collectors.outbox import Outbox
 from collectors.probes import Probes
-from collectors.runners.onnxruntime_runner import OnnxRuntimeRunner
+from collectors.runners.engines import runners_for
 from collectors.runners.runner import LoadedModel
 from collectors.schedule import Episode, FairShare, calibration, calibration_s, regimes
 from collectors.scratch import scratch_folder
@@ -85,13 +85,13 @@ class Session:
         sensors = Sensors(processor.core for processor in self._device.processors)
         stack.callback(sensors.close)
         scratch = stack.enter_context(scratch_folder())
-        runner = OnnxRuntimeRunner(scratch)
-        self._cache = ModelCache(runner, files)
+        runners = runners_for(self._device.processors, scratch)
+        self._cache = ModelCache(runners, files)
         stack.callback(self._cache.close)
         self._shares = FairShare([file.identity.name for file in files], self._rng)
         self._slices = SliceSource(scratch, self._rng)
         instruments = Instruments(sensors, Probes(), self._clock, allocate_tensors())
-        self._recorder = Recorder(runner.framework, instruments, self._rng)
+        self._recorder = Recorder(instruments, self._rng)
         self._uploader: UploaderProcess | None = None
         if options.server is not None:
             self._uploader = UploaderProcess(options.server, options.spool, options.key)
@@ -99,7 +99,7 @@ class Session:
         self._traffic: dict[str, float] = {}
         self._started = time.monotonic()
         self._runs = self._timings = 0
-        self._announce(files, runner.framework)
+        self._announce(files, ", ".join(runner.framework for runner in runners.values()))
 
     def calibrate(self) -> None:
         """Time every model on every processor in calm conditions."""
@@ -116,7 +116,8 @@ class Session:
     def experiment(self) -> None:
         """Let conditions come and go until the time is over."""
         processors, wanted = self._device.processors, self._options.conditions
-        possible = [name for name in wanted if len(processors) > 1 or not self._conditions[name].neighbour]
+        several = len({processor.core for processor in processors}) > 1
+        possible = [name for name in wanted if several or not self._conditions[name].neighbour]
         if possible:
             self._play(regimes(processors, possible, self._shares, self._options.seconds, self._rng))
 
@@ -142,7 +143,8 @@ class Session:
                 self._cache.drop(error.model)
 
     def _episode(self, episode: Episode) -> None:
-        models = {name: self._ready(name) for name in episode.models if name in self._shares}
+        engine = episode.processor.engine
+        models = {name: self._ready(name, engine) for name in episode.models if name in self._shares}
         self._cache.make_room(in_use=models)
         transfers: Sequence[TransferMeasurement] = ()
         condition = self._conditions[episode.condition]
@@ -180,11 +182,11 @@ class Session:
 
     def _neighbour(self, episode: Episode) -> Neighbour:
         """Have another model at work on another processor."""
-        others = [other for other in self._device.processors if other != episode.processor]
+        others = [other for other in self._device.processors if other.core != episode.processor.core]
         names = self._shares.pick(len(self._shares))
         name = next((name for name in names if name not in episode.models), names[0])
-        core = self._rng.choice(others).core
-        return Neighbour(self._ready(name), core, self._traffic.get(name))
+        other = self._rng.choice(others)
+        return Neighbour(self._ready(name, other.engine), other.core, self._traffic.get(name))
 
     def _renew_slices(self) -> bool:
         """Have other slices next time; tell whether any kernel seen so far can be sliced."""
@@ -206,10 +208,10 @@ class Session:
             self._on_event({"event": "clock_jump", "step_us": step_us})
         self._on_event({"event": "progress", **self._counts()})
 
-    def _ready(self, name: str) -> LoadedModel:
+    def _ready(self, name: str, engine: str) -> LoadedModel:
         started = time.monotonic()
         try:
-            return self._cache.ready(name)
+            return self._cache.ready(name, engine)
         finally:
             self._shares.spend(name, time.monotonic() - started)
 

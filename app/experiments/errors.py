@@ -12,7 +12,7 @@ from app.experiments.words import Figures, host_line, percent, table
 from app.services.report import flat_rows
 from predictors.forecast import Rung
 
-MEASURING_SHARE = 0.85
+MEASURING_SHARE = 0.6
 """The rest of the time is for learning."""
 
 

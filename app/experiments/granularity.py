@@ -23,7 +23,7 @@ from collectors.load import applied
 from predictors.regret import LEAST_REPEATS
 
 COMPETITORS = (0, 1, 2, 3, 4)
-TRAINING_SHARE = 0.4
+TRAINING_SHARE = 0.3
 TASKS = 2
 LEAST_S = 2.0
 MOST_ROUNDS = 30

@@ -18,7 +18,7 @@ from collectors.runners.onnxruntime_runner import OnnxRuntimeRunner
 from collectors.scratch import scratch_folder
 from predictors.forecast import Rung
 
-TRAINING_SHARE = 0.4
+TRAINING_SHARE = 0.3
 REPEATS = 15
 CONDITION = "s1"
 CELLS = 3

@@ -10,12 +10,12 @@ from collectors.clock import AnchoredClock
 from collectors.device import Device, Processor
 from collectors.episode import Instruments, Recorder
 from collectors.handover import allocate_tensors
-from collectors.measurement import TransferMeasurement
+from collectors.measurement import Measurement, TransferMeasurement
 from collectors.model_cache import ModelCache
 from collectors.models import ModelFile
 from collectors.outbox import Outbox
 from collectors.probes import Probes
-from collectors.runners.onnxruntime_runner import OnnxRuntimeRunner
+from collectors.runners.engines import runners_for
 from collectors.schedule import Episode
 from collectors.scratch import scratch_folder
 from collectors.sensors import Context, Sensors
@@ -36,13 +36,13 @@ class Soundings:
         self._outbox = Outbox(self.spool, device)
         sensors = Sensors(processor.core for processor in device.processors)
         self._stack.callback(sensors.close)
-        runner = OnnxRuntimeRunner(self._stack.enter_context(scratch_folder()))
-        self._models = ModelCache(runner, files)
+        scratch = self._stack.enter_context(scratch_folder())
+        self._models = ModelCache(runners_for(device.processors, scratch), files)
         self._stack.callback(self._models.close)
         self._names = tuple(file.identity.name for file in files)
         self.clock = AnchoredClock()
         instruments = Instruments(sensors, Probes(), self.clock, allocate_tensors())
-        self._recorder = Recorder(runner.framework, instruments, random.Random(seed))
+        self._recorder = Recorder(instruments, random.Random(seed))
 
     def __enter__(self) -> "Soundings":
         return self
@@ -54,12 +54,13 @@ class Soundings:
 
     def sound(self, condition: str, seconds: float) -> dict[str, Context]:
         """Run the models for some seconds on each processor; return the context before its last run."""
-        models = {name: self._models.ready(name) for name in self._names}
-        runs = -(-RUNS // len(models))
+        measurements: list[Measurement] = []
+        runs = -(-RUNS // len(self._names))
         for processor in self._device.processors:
+            models = {name: self._models.ready(name, processor.engine) for name in self._names}
             episode = Episode(condition, processor, seconds, self._names, least_runs=runs)
             self._recorder.record(episode, models, lambda: False, lambda name, spent_s: None, {})
-        measurements = self._recorder.collect(models)
+            measurements += self._recorder.collect(models)
         self._outbox.put(measurements)
         return {measurement.processor: dict(measurement.context) for measurement in measurements}
 

@@ -29,7 +29,7 @@ from collectors.sensors import Context
 from predictors.forecast import Rung
 from predictors.regret import LEAST_REPEATS
 
-TRAINING_SHARE = 0.4
+TRAINING_SHARE = 0.3
 MOST_TRAINING_S = 600.0
 PRACTICE_S = 3.0
 SOUNDING_S = 0.25
@@ -105,7 +105,7 @@ def _measure(bench: Bench, number: int, task: _Task, seconds: float) -> None:
     executed = {name for step in bench.journal.all("cell") for name in step["executed"]}
     cell, new = _execute(bench, task, seconds - OVERHEAD_S, number=number, executed=executed)
     bench.journal.put("cell", cell=msgspec.to_builtins(cell), executed=sorted(new))
-    learn(bench.lab)
+    learn(bench.lab, 0.3 * seconds)
 
 
 OVERHEAD_S = 2.0

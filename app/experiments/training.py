@@ -1,6 +1,7 @@
 """What a predictor learns from before it is put to the test: an agent's session, calm first, then regimes."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from collectors.agent import run as run_agent
 from collectors.models import ModelFile
 from collectors.spool import Spool
 
-LEAST_S = 4.0
+LEAST_S = 2.5
 """A shorter session than this is not worth its set-up."""
+LEARNING_SHARE = 0.7
+"""Time for learning, as a share of what the session took: a busy machine must not spend all time on it."""
 
 
 def train(
@@ -47,15 +50,18 @@ def train(
         lab.take(waiting)
     finally:
         waiting.close()
-    learn(lab, on_event)
+    learn(lab, LEARNING_SHARE * seconds, on_event)
 
 
-def learn(lab: Lab, on_event: Callable[[Event], None] = lambda event: None) -> None:
-    """Learn everything that is stored."""
+def learn(lab: Lab, seconds: float, on_event: Callable[[Event], None] = lambda event: None) -> None:
+    """Learn what is stored, as far as the time allows; the rest waits for the next time."""
+    end = time.monotonic() + seconds
     learned = 0
     for count in lab.learn():
         learned += count
         on_event({"event": "learned", "runs": learned})
+        if time.monotonic() > end:
+            return
 
 
 def _gathered(folder: Path, files: Sequence[ModelFile]) -> Path:

@@ -56,6 +56,7 @@ class OnnxRuntimeModel:
 
     def __init__(self, model: ModelFile, scratch: Path, seed: int) -> None:
         self.identity = model.identity
+        self.framework = OnnxRuntimeRunner.framework
         self._scratch = scratch
         self._source = _readable(model)
         self._reader: KernelReader | None = None

@@ -28,6 +28,7 @@ class LoadedModel(Protocol):
     """A model in memory, ready to run on the core that the calling thread is pinned to."""
 
     identity: ModelIdentity
+    framework: str
 
     def prepare(self, *, profiled: bool) -> None:
         """Make the session that such runs need, unless it is there already."""

@@ -1,4 +1,4 @@
-"""Executed plans on this host: hand-overs, what a plan costs beyond its stages, and two processors' speed-up."""
+"""Executed plans on this host: hand-overs, what a plan costs beyond its stages, speed-up by two cores."""
 
 import os
 import statistics
@@ -65,11 +65,11 @@ def _speedup(name: str, processors: dict[str, int]) -> Row:
             executor.close()
     best = 1 + int(np.argmin(np.median(table[1 : ROUNDS // 2, 1:], axis=0)))
     scored = np.median(table[ROUNDS // 2 :], axis=0)
-    return at_least(f"{name}: best plan on two processors", scored[0] / scored[best], "×", 1.6)
+    return at_least(f"{name}: best plan on two processors", float(scored[0] / scored[best]), "×", 1.6)
 
 
 def _chains(kernels: KernelGraph, depth: int) -> list[dict[str, Any]]:
-    """Halves by height of chains of `depth` convolutional kernels, everything else whole on the first core."""
+    """Halves by height of chains of `depth` convolutional kernels, the rest whole on the first core."""
     stages: list[dict[str, Any]] = []
     chain: list[str] = []
     length = 0
