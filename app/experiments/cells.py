@@ -86,17 +86,23 @@ def processors_of(plan: Plan) -> tuple[str, ...]:
 
 def shortlisted(
     proposals: Mapping[Rung, Sequence[Plan]], contenders: Sequence[Contender], seconds: float, rounds: int
-) -> list[Contender]:
-    """Return what fits into the time: what was chosen and the single processors, then the best ranked."""
+) -> tuple[list[Contender], int]:
+    """Return what fits into the time, and how many of it were chosen: these come first.
+
+    Then come the single processors, then the best ranked.
+    """
     chosen = {choice.plan_id for rung in CHOOSERS if (choice := first(proposals[rung])) is not None}
     left_us = seconds * 1e6
     kept = []
+    needed = 0
     for contender in sorted(contenders, key=lambda item: _rank(item, chosen)):
         needed_us = BUILD_US + rounds * contender.plan.latency_us.mean
-        if _rank(contender, chosen)[0] == 0 or left_us >= needed_us:
+        wanted = _rank(contender, chosen)[0] == 0
+        if wanted or left_us >= needed_us:
             kept.append(contender)
             left_us -= needed_us
-    return kept
+            needed += wanted
+    return kept, needed
 
 
 BUILD_US = 400_000.0
@@ -111,4 +117,4 @@ def first(plans: Sequence[Plan]) -> Plan | None:
 def _rank(contender: Contender, chosen: set[str]) -> tuple[int, float]:
     wanted = any(plan.plan_id in chosen for plan in contender.plans)
     single = len(processors_of(contender.plan)) == 1 and len(contender.plan.stages) == 1
-    return 0 if wanted or single else 1, min(plan.latency_us.mean for plan in contender.plans)
+    return 0 if wanted else 1 if single else 2, min(plan.latency_us.mean for plan in contender.plans)

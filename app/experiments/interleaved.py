@@ -72,26 +72,39 @@ def measure(
     most_rounds: int,
     rng: random.Random,
     least_rounds: int = LEAST_REPEATS + 1,
+    needed: int | None = None,
 ) -> dict[int, str]:
-    """Execute all contenders in rounds, at least `least_rounds`, then until the time is over.
+    """Execute contenders in rounds, at least `least_rounds`, then until the time is over.
 
+    The first `needed` (all if none is said) are executed however long it takes; of the others, in order,
+    those for which there is time by what their first execution took. The rest keep no executions.
     Returns why a contender cannot be executed, by its place; such a one is left out and measured nothing.
     """
+    started = time.monotonic()
+    round_s = 0.0
     cores = {processor.name: processor.core for processor in processors}
     impossible: dict[int, str] = {}
     executors: dict[int, PlanExecutor] = {}
     try:
         for place, contender in enumerate(contenders):
+            wanted = needed is None or place < needed
+            spent_s = time.monotonic() - started
+            if not wanted and spent_s + least_rounds * round_s > seconds:
+                break
             try:
                 executors[place] = PlanExecutor(models, as_answered(contender.plan), cores)
                 inputs = inputs_of(executors[place])
-                for _ in range(WARM_UPS):
-                    executors[place].run(inputs)
+                taken_s = max(executors[place].run(inputs).latency_us for _ in range(WARM_UPS)) / 1e6
+                spent_s = time.monotonic() - started
+                if not wanted and spent_s + least_rounds * (round_s + taken_s) > seconds:
+                    executors.pop(place).close()
+                else:
+                    round_s += taken_s
             except PlanError as error:
                 impossible[place] = str(error)
                 if place in executors:
                     executors.pop(place).close()
-        end = time.monotonic() + seconds
+        end = started + seconds
         rounds = 0
         while executors and rounds < most_rounds and (rounds < least_rounds or time.monotonic() < end):
             order = list(executors)

@@ -148,7 +148,7 @@ def _execute(
         digest = task.file.identity.digest
         proposals = {rung: bench.lab.plan([digest], contexts, rung) for rung in CHOOSERS}
         contenders = distinct([plan for rung in CHOOSERS for plan in proposals[rung]])
-        kept = shortlisted(proposals, contenders, seconds, ROUNDS)
+        kept, needed = shortlisted(proposals, contenders, seconds, ROUNDS)
         rng = random.Random(f"{bench.options.seed} {number}")
         failed = measure(
             kept,
@@ -157,12 +157,12 @@ def _execute(
             seconds=seconds,
             most_rounds=MOST_ROUNDS,
             rng=rng,
+            needed=needed,
         )
     chosen = {rung: first(proposals[rung]) for rung in CHOOSERS}
-    found = [
-        _measured(item, proposals, chosen, executed) for place, item in enumerate(kept) if place not in failed
-    ]
-    _report(bench, task, [item for place, item in enumerate(kept) if place not in failed], chosen, contexts)
+    done = [item for place, item in enumerate(kept) if place not in failed and item.executions]
+    found = [_measured(item, proposals, chosen, executed) for item in done]
+    _report(bench, task, done, chosen, contexts)
     cell = Cell(
         number=number,
         condition=task.condition,
@@ -172,7 +172,7 @@ def _execute(
         measured=tuple(found),
         failed={kept[place].plan.plan_id: reason for place, reason in failed.items()},
     )
-    return cell, {_partition(item.plan) for item in kept} - executed
+    return cell, {_partition(item.plan) for item in done} - executed
 
 
 def _measured(

@@ -5,17 +5,12 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import onnx
 import pandas as pd
-import psutil
 import pytest
 
 from app.errors import ConflictError
@@ -23,7 +18,6 @@ from app.experiments import strategies
 from app.experiments.experiment import Options
 from app.experiments.folder import Journal
 from tests import networks
-from tests.processes import descendants, is_running, wait_until
 
 pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 
@@ -112,38 +106,3 @@ def test_a_half_written_step_is_forgotten(tmp_path: Path) -> None:
     again = Journal(tmp_path, "errors")
     assert [step["session_s"] for step in again.all("trained")] == [3.0]
     assert path.read_bytes().endswith(b"}\n")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_command_leaves_no_load_behind(tmp_path: Path, model: Path, number: signal.Signals) -> None:
-    arguments = ["experiment", "strategies", "--minutes", "0.5", "--out", str(tmp_path / "out")]
-    arguments += ["--models", str(model), "--processors", ",".join(names())]
-    code = "from app.cli import main; main()"
-    with (tmp_path / "log").open("wb") as log:
-        command = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=log, stderr=log)
-        try:
-            found: list[int] = []
-
-            def loaded() -> bool:
-                found[:] = loads(command.pid)
-                return bool(found) or command.poll() is not None
-
-            wait_until(loaded, "a load is at work", 120.0)
-            assert found, (tmp_path / "log").read_text()
-            command.send_signal(number)
-            command.wait(60)
-        finally:
-            command.kill()
-            command.wait()
-    wait_until(lambda: not any(map(is_running, found)), "all loads are gone")
-    assert command.returncode != 0
-
-
-def loads(pid: int) -> list[int]:
-    """Return the load processes of a command."""
-    found = []
-    for child in descendants(pid):
-        with suppress(psutil.Error):
-            if any(part.endswith("burn.py") for part in psutil.Process(child).cmdline()):
-                found.append(child)
-    return found
