@@ -77,7 +77,7 @@ def default_transfer(source_kind: str, target_kind: str) -> Transfer:
     """Return the cost of a copy before any was measured.
 
     Two CPU clusters share caches and page tables: 20 µs to wake the other side and 10 GB/s. Any other pair
-    maps and synchronises buffers: about 1 ms a hand-over on the phones of CoDL (MobiSys '22, section 4.2)
+    maps and synchronises buffers: about 1 ms a hand-over on the phones of CoDL (MobiSys '22)
     and 2 GB/s for the change of layout.
     """
     if source_kind == target_kind == "cpu":
@@ -236,7 +236,7 @@ class CostTable:
     def friendly_scale(self) -> Floats:
         """Factor on each latency in the processor's own data type, shape (K, P); 1 where it was not timed.
 
-        That is 8-bit integers on a CPU and half precision elsewhere (µLayer, EuroSys '19, section 4.2).
+        That is 8-bit integers on a CPU and half precision elsewhere (µLayer, EuroSys '19).
         """
         scale = np.ones(self._supported.shape)
         for place, processor in enumerate(self._processors):

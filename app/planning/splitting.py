@@ -2,7 +2,7 @@
 
 By output channels each part holds its share of the weights and reads the whole input (or, where channels
 do not mix, its share of it); by height each part computes its rows and needs a few more of the input
-(CoDL, MobiSys '22, section 4.1).
+(CoDL, MobiSys '22).
 """
 
 from dataclasses import replace

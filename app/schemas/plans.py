@@ -8,8 +8,11 @@ from app.schemas.plan_basis import ChosenOut, StageCostsOut, SupportOut, Transfe
 
 Objective = Literal["mean", "p90", "p99"]
 Granularity = Literal["subgraph", "inter_operator", "intra_operator", "task"]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+LONGEST_US = 1e15
+"""No time of a request is longer: some thirty years."""
+
+Positive = Annotated[float, Field(gt=0, le=LONGEST_US)]
+NonNegative = Annotated[float, Field(ge=0, le=LONGEST_US)]
 Dimension = Annotated[int, Field(ge=0, le=2**40)]
 
 

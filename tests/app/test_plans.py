@@ -148,6 +148,9 @@ def test_a_device_without_predictors_gets_an_answer_that_says_so(client: TestCli
         ({"objective": "luck"}, 422, "objective"),
         ({"budget_ms": -1}, 422, "budget_ms"),
         ({"memory_cap_bytes": "much"}, 422, "memory_cap_bytes"),
+        ({"models": [{"digest": "sha256:00", "deadline_us": 1e300}]}, 422, "/models/0/deadline_us"),
+        ({"models": [{"digest": "sha256:00", "release_us": 1e300}]}, 422, "/models/0/release_us"),
+        ({"models": [{"digest": "sha256:00", "after": [1]}, {"digest": "sha256:00"}]}, 404, "/v1/models"),
     ],
 )
 def test_bad_requests_are_told_what_is_wrong(

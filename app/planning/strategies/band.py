@@ -1,8 +1,8 @@
 """Sub-graphs of many requests, scheduled over processors as they come free.
 
 Band (MobiSys '22): operators with identical sets of supporting processors that are reachable together form
-unit sub-graphs; on anything but a CPU, segments shorter than 7 operators are dropped from the support
-(section 4.2). Sub-graphs of one request run one after the other; parallelism is across requests. Expected
+unit sub-graphs; on anything but a CPU, segments shorter than 7 operators are dropped from the support.
+Sub-graphs of one request run one after the other; parallelism is across requests. Expected
 latencies include waiting in queues and leave copies out. The schedulers are its own: shortest expected
 latency, HEFT over a window (the request with the largest best latency first) with and without reserving a
 request's next sub-graph, and least slack first where there are deadlines.

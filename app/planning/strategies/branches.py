@@ -1,7 +1,7 @@
 """The model's own parallel branches side by side on different processors.
 
 Between two narrow places of the graph (a fork and its join) branches do not depend on each other, so each
-goes whole to one processor (µLayer, EuroSys '19, section 5 calls this branch distribution). The trunk stays
+goes whole to one processor (µLayer, EuroSys '19, does so too). The trunk stays
 on one processor; a fork is dealt only where that beats running its branches one after the other there.
 """
 

@@ -1,10 +1,10 @@
 """Each operator split over CPU and accelerator by height or by output channels, in chains.
 
-CoDL (MobiSys '22): hybrid-dimension partitioning in ratio steps of 0.1 (section 4.1): by height, where
+CoDL (MobiSys '22): hybrid-dimension partitioning in ratio steps of 0.1: by height, where
 halo rows are computed twice, or by output channels, where every layer gathers its whole input. Each
-processor keeps its own data type and buffers (section 4.2), so that a hand-over pays the conversion that
+processor keeps its own data type and buffers, so that a hand-over pays the conversion that
 the transfer costs hold. Operators split by height join a chain with one ratio and share nothing in between
-(section 4.3), greedily while their own best ratio stays within 0.3 of the chain's.
+greedily while their own best ratio stays within 0.3 of the chain's.
 """
 
 from collections.abc import Sequence

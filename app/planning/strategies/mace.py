@@ -1,6 +1,6 @@
 """One processor for the whole model, unsupported operators falling back to the CPU.
 
-As mobile frameworks do it (MACE; sub-graph granularity in arXiv 2405.01851, section 2): contiguous
+As mobile frameworks do it (MACE; sub-graph granularity in arXiv 2405.01851): contiguous
 unsupported operators form islands on the CPU, and each border of an island pays a copy with its change of
 layout. That cost is what makes "run it on the GPU" lose on models with many islands.
 """

@@ -1,8 +1,8 @@
 """Each layer split by output channels over a CPU and an accelerator, in coarse ratios.
 
-µLayer (EuroSys '19): channel-wise workload distribution with one synchronisation a layer (section 4.1),
+µLayer (EuroSys '19): channel-wise workload distribution with one synchronisation a layer,
 processor-friendly data types, 8-bit integers on the CPU and half precision on the GPU, where such timings
-exist (section 4.2), and whole branches dealt to processors at forks (section 4.3). Its own predictor is
+exist, and whole branches dealt to processors at forks. Its own predictor is
 linear in multiply-accumulates per layer type and processor; ours decides here, and the note says what its
 own would have cost.
 """
