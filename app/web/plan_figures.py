@@ -62,14 +62,14 @@ def promises(plans: Sequence[Plan], now: Mapping[str, float], query: Mapping[str
     body = []
     for plan in plans:
         name = label(plan)
-        sides = {"offline": plan.offline_latency_us, "runtime, asked about": plan.latency_us.mean}
+        sides = {"offline": plan.offline_latency_us, "runtime, chosen": plan.latency_us.mean}
         if name in now:
             sides["runtime, now"] = now[name]
         rows += [{"plan": name, "side": side, "ms": value / 1e3} for side, value in sides.items()]
         body.append(
             (
                 name,
-                *(latency(sides.get(side)) for side in ("offline", "runtime, asked about", "runtime, now")),
+                *(latency(sides.get(side)) for side in ("offline", "runtime, chosen", "runtime, now")),
             )
         )
     return Figure(
@@ -77,9 +77,9 @@ def promises(plans: Sequence[Plan], now: Mapping[str, float], query: Mapping[str
         chart="plan-promises",
         title="Offline against runtime",
         summary="What each plan takes by the frozen offline profile, and by the runtime predictor: "
-        "in the context asked about, and in the device's latest one where that differs.",
+        "in the chosen context, and in the device's latest one where that differs.",
         rows=rows,
-        head=("Plan", "Offline", "Runtime, asked about", "Runtime, now"),
+        head=("Plan", "Offline", "Runtime, chosen", "Runtime, now"),
         body=body,
         picture=PICTURES,
         query=query,

@@ -6,7 +6,7 @@ import altair as alt
 
 from app.web.charts.style import ROWS, AnyChart
 
-_SIDES = ["offline", "runtime, asked about", "runtime, now"]
+_SIDES = ["offline", "runtime, chosen", "runtime, now"]
 
 
 def timeline() -> AnyChart:
@@ -92,7 +92,7 @@ def kinds() -> AnyChart:
         alt.Chart(ROWS)
         .mark_bar(cornerRadius=2, height={"band": 0.65})
         .encode(
-            x=alt.X("ms:Q", title="predicted milliseconds, runtime predictor", axis=alt.Axis(tickCount=6)),
+            x=alt.X("ms:Q", title="predicted milliseconds", axis=alt.Axis(tickCount=6)),
             y=alt.Y("kind:N", title=None, sort=None, axis=alt.Axis(ticks=False, domain=False)),
             color=alt.value("#2f87c4"),
             tooltip=["kind:N", alt.Tooltip("ms:Q", format=".3f"), alt.Tooltip("count:Q", format=",d")],
