@@ -39,6 +39,7 @@ class FrontierSearch:
         self._problem = problem
         self._max_states = max_states
         self._count = len(problem.processors)
+        self._costs: dict[int, list[list[float]]] = {}
         self.truncated = False
 
     def run(self) -> list[int]:
@@ -69,7 +70,7 @@ class FrontierSearch:
         reads = [(place[tensor], self._copy_costs(tensor)) for tensor in kernel.reads if tensor in place]
         keep = [place[tensor] for tensor in live if tensors[tensor].readers[-1] > index]
         fresh = [tensor for tensor in kernel.writes if tensors[tensor].readers]
-        latency = problem.costs.full[index].tolist()
+        latency = problem.costs.rows[index]
         choices = [
             (processor, latency[processor], problem.costs.dispatch_us[processor])
             for processor in range(self._count)
@@ -101,8 +102,12 @@ class FrontierSearch:
         return self._pruned(found, frontier), came, frontier
 
     def _copy_costs(self, tensor: int) -> list[list[float]]:
-        size = self._problem.tensors[tensor].size_bytes
-        return [[transfer.cost_us(size) for transfer in row] for row in self._problem.costs.transfer]
+        found = self._costs.get(tensor)
+        if found is None:
+            size = self._problem.tensors[tensor].size_bytes
+            found = [[transfer.cost_us(size) for transfer in row] for row in self._problem.costs.transfer]
+            self._costs[tensor] = found
+        return found
 
     def _pruned(self, states: dict[State, float], live: Sequence[int]) -> dict[State, float]:
         """Drop states that cannot win: copying all that is live everywhere from the best one is cheaper."""

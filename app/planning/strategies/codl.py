@@ -3,7 +3,7 @@
 CoDL (MobiSys '22): hybrid-dimension partitioning in ratio steps of 0.1: by height, where
 halo rows are computed twice, or by output channels, where every layer gathers its whole input. Each
 processor keeps its own data type and buffers, so that a hand-over pays the conversion that
-the transfer costs hold. Operators split by height join a chain with one ratio and share nothing in between
+the transfer costs hold. Operators split by height join a chain with one ratio and share nothing in between,
 greedily while their own best ratio stays within 0.3 of the chain's.
 """
 
