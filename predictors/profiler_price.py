@@ -1,7 +1,7 @@
 """What the profiler costs: how much longer runs take under it, and how much of a run its node timings tell.
 
-Estimated in calm conditions, from the laws of profiled and of unprofiled runs (`predictors.calm_model`) at
-the networks that were measured; a price needs runs of both kinds.
+Estimated in calm conditions, from networks that were measured both ways, and from the laws of profiled and
+of unprofiled runs (`predictors.calm_model`).
 """
 
 from collections import defaultdict
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from predictors.calm_model import CalmModel, KnownModel, known_level
+from predictors.calm_model import CalmModel
 
 LENGTHS_US = (3_000.0, 10_000.0, 30_000.0)
 """Edges between the classes of unprofiled run lengths."""
@@ -19,18 +19,18 @@ _NAMES = ("under_3_ms", "3_to_10_ms", "10_to_30_ms", "over_30_ms")
 
 
 def profiler_price(calm: CalmModel) -> dict[str, Any] | None:
-    """Return the price by run length; None where profiled or unprofiled runs of no network were measured.
+    """Return the price by run length; None where no network was measured with and without the profiler.
 
     `per_node_us` and `per_run_us` are what the laws differ by. For each class of length: how many networks,
     `slowdown` (how much longer a profiled run takes, as a fraction of the unprofiled one) and
     `node_share` (sum of node timings over the profiled run).
     """
-    timed = [known for known in calm.known.values() if known.operators_us > 0.0]
-    if not (any(known.count[0] for known in timed) and any(known.count[1] for known in timed)):
+    timed = [known for known in calm.known.values() if known.operators_us > 0.0 and all(known.count)]
+    if not timed:
         return None
     classes: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for known in timed:
-        unprofiled_us, profiled_us = (_total_us(calm, known, profiled=profiled) for profiled in (False, True))
+        unprofiled_us, profiled_us = map(exp, known.log_us)
         place = int(np.searchsorted(LENGTHS_US, unprofiled_us, side="right"))
         classes[_NAMES[place]].append((profiled_us / unprofiled_us - 1.0, known.operators_us / profiled_us))
     return {
@@ -46,9 +46,3 @@ def profiler_price(calm: CalmModel) -> dict[str, Any] | None:
             if name in classes
         },
     }
-
-
-def _total_us(calm: CalmModel, known: KnownModel, *, profiled: bool) -> float:
-    """Return a network's calm latency: measured, else its other kind's moved by the laws."""
-    law = calm.law(profiled).total_us(known.operators_us, known.node_count)
-    return exp(known_level(known, profiled, float(np.log(law)), calm))
