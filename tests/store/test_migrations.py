@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from datasketches import kll_floats_sketch
 from sqlalchemy import inspect, text
 
 from app.errors import UnavailableError
@@ -14,9 +16,9 @@ from app.services import upkeep
 from app.services.database import open_migrated
 from app.services.prepare import prepare
 from app.settings import Settings
-from app.store import migrate
+from app.store import migrate, reports
 from app.store.engine import Database, DatabaseUrlError
-from app.store.measurements import MeasurementWriter
+from app.store.measurements import MeasurementWriter, StoredRun
 from app.store.tables import metadata
 from tests.batches import batch, run, transfer
 from tests.conftest import WORKER
@@ -98,3 +100,31 @@ def test_an_unmigrated_database_is_unhealthy(blank: Database) -> None:
 def test_unusable_urls(url: str) -> None:
     with pytest.raises(DatabaseUrlError):
         Database(url)
+
+
+def test_statistics_of_an_earlier_release_are_carried_over(blank: Database) -> None:
+    migrate.upgrade(blank, "0004")
+    sketch = kll_floats_sketch(100)
+    sketch.update(np.array([0.1, 0.2, 0.3]))
+    with blank.write() as connection:
+        seen: list[StoredRun] = []
+        writer = MeasurementWriter(blank.dialect, on_runs=lambda _connection, runs: seen.extend(runs))
+        writer.store(connection, [prepare(json.dumps(batch(run())).encode())[0]])
+        connection.execute(
+            text(
+                "INSERT INTO error_statistic (hour, processor_id, condition, model_id, op_type, rung, level,"
+                " predictor, n, sums, sketch)"
+                " VALUES (476000, :processor, 's1', 1, '', 'calm', 'run', 'd', 3, :sums, :sketch)"
+            ),
+            {
+                "processor": seen[0].processor_id,
+                "sums": json.dumps({"ape": 0.6}),
+                "sketch": sketch.serialize(),
+            },
+        )
+    migrate.upgrade(blank)
+    with blank.read() as connection:
+        (group,) = reports.query(connection, ("condition", "predictor"))
+    assert (group.values, group.rung, group.cell.n) == (("s1", "d"), "calm", 3)
+    assert group.cell.sums == {"ape": 0.6}
+    assert group.cell.sketch.get_quantile(0.5) == pytest.approx(0.2)
