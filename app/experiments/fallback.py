@@ -1,6 +1,7 @@
 """Operator support and fall-back ratios by engine and model: every distinct operator is tried for real."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,7 +29,10 @@ def run(options: Options) -> Outcome:
         for file in find_models(options.models):
             if file.identity.name not in done and (bench.left_s > 0 or not done):
                 bench.told.say(f"trying every operator of {file.identity.name}")
-                rows = [row for name in engines for row in _tried(file, name)]
+                end = time.monotonic() + (bench.left_s if done else float("inf"))
+                rows = [row for name in engines for row in _tried(file, name, end)]
+                if time.monotonic() > end:
+                    break
                 bench.journal.put("tried", model=file.identity.name, rows=rows)
                 done.add(file.identity.name)
         rows = [row for step in bench.journal.all("tried") for row in step["rows"]]
@@ -46,8 +50,11 @@ def _engines() -> tuple[list[str], dict[str, str]]:
     return list(ENGINES), {}
 
 
-def _tried(file: ModelFile, engine: str) -> list[dict[str, object]]:
-    """Have an engine build each operator of a model by itself; a model that cannot be cut is one row."""
+def _tried(file: ModelFile, engine: str, end: float) -> list[dict[str, object]]:
+    """Have an engine build each operator of a model by itself, while there is time.
+
+    A model that cannot be cut is one row.
+    """
     try:
         source = SourceModel(file.path.read_bytes())
     except PlanError as error:
@@ -55,6 +62,8 @@ def _tried(file: ModelFile, engine: str) -> list[dict[str, object]]:
     known: dict[str, str] = {}
     rows = []
     for node in source.graph.nodes:
+        if time.monotonic() > end:
+            break
         if node.name in source.nodes:
             key = node.operator.canonical
             if key not in known:

@@ -20,6 +20,9 @@ ACTIVATIONS = frozenset({"Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid", 
 """What OpenVINO folds into the operator before it."""
 
 COUNTED_RUNS = 8
+FOLDED = {"Convolution": ("Conv",), "FullyConnected": ("Gemm", "MatMul")}
+"""Operators that lose their name when a batch normalisation is folded into their weights."""
+
 BARE = "/WithoutBiases"
 """What OpenVINO adds to the name of an operator from which it took the bias."""
 
@@ -154,17 +157,29 @@ def _described(runtime: Any, graph: ModelGraph) -> dict[str, Operator]:  # noqa:
     described = {}
     for item in runtime.get_ordered_ops():
         facts = item.rt_info
-        origins = [name.strip() for name in str(facts["originalLayersNames"].astype(str)).split(",")]
-        members = sorted(
-            {nodes[name.removesuffix(BARE)] for name in origins if name.removesuffix(BARE) in nodes}
-        )
+        origins = {name.strip().removesuffix(BARE) for name in _text(facts, "originalLayersNames").split(",")}
+        members = sorted({nodes[name] for name in origins & nodes.keys()})
+        members = [*_folded(graph, members, nodes, _text(facts, "layerType")), *members]
         if members:
             described[item.friendly_name] = _fused([graph.nodes[place].operator for place in members])
         else:
             shape = tuple(item.get_output_shape(0)) if item.output(0).partial_shape.is_static else ()
-            kind = str(facts["layerType"].astype(str))
-            described[item.friendly_name] = Operator(kind, (), (shape,) if shape else ())
+            described[item.friendly_name] = Operator(_text(facts, "layerType"), (), (shape,) if shape else ())
     return described
+
+
+def _folded(graph: ModelGraph, members: list[int], nodes: dict[str, int], kind: str) -> list[int]:
+    """Return the operator into whose weights a batch normalisation was folded; nothing where none was."""
+    if not members or graph.nodes[members[0]].operator.op_type != "BatchNormalization":
+        return []
+    writer = nodes.get(graph.nodes[members[0]].inputs[0])
+    if writer is None or graph.nodes[writer].operator.op_type not in FOLDED.get(kind, ()):
+        return []
+    return [writer]
+
+
+def _text(facts: Any, name: str) -> str:  # noqa: ANN401
+    return str(facts[name].astype(str))
 
 
 def _fused(members: list[Operator]) -> Operator:
