@@ -28,12 +28,12 @@ class Grain(StrEnum):
 
 VIEWS: dict[Level, dict[Grain, tuple[str, ...]]] = {
     "run": {
-        Grain.HOUR: ("c", "cm", "pc", "pcmv"),
+        Grain.HOUR: ("c", "cm", "pc", "pm", "pcmv"),
         Grain.DAY: ("c", "cm", "kcm", "pc", "pm", "pcm"),
         Grain.MONTH: ("c", "cm", "kcm", "pc", "pm", "pv", "pcm", "pcmv"),
     },
     "operator": {
-        Grain.HOUR: ("c", "co", "pc", "po", "pcmo"),
+        Grain.HOUR: ("c", "co", "cm", "pc", "po", "pm", "pcmo"),
         Grain.DAY: ("c", "co", "cmo", "kcm", "kco", "pc", "po", "pm", "pcmo"),
         Grain.MONTH: (
             "c",

@@ -192,12 +192,12 @@ def test_old_fine_rows_are_forgotten_and_the_rest_still_told(
         for group_by in (("device", "condition", "model", "op_type"), ("hour", "condition"), ("predictor",)):
             agrees(reports.query(connection, group_by), recount(raw, group_by))
         with pytest.raises(InvalidRequestError, match="kept from"):
-            reports.query(connection, ("hour", "device", "model"))
+            reports.query(connection, ("hour", "condition", "model", "device"))
         newest = ErrorFilter(since_us=HOURS[-1] * HOUR_US)
         kept = [item for item in raw if item.place["hour"] == HOURS[-1]]
         agrees(
-            reports.query(connection, ("hour", "device", "model"), newest),
-            recount(kept, ("hour", "device", "model")),
+            reports.query(connection, ("hour", "condition", "model", "device"), newest),
+            recount(kept, ("hour", "condition", "model", "device")),
         )
 
 
