@@ -1,5 +1,6 @@
-"""One browser and one service with real data for all tests of the pages, in one worker."""
+"""A browser and a service with real data for each worker; the data are made once for all of them."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -24,14 +25,6 @@ ARGUMENTS = [
 REQUIRED = "SOCAST_TEST_BROWSER_REQUIRED"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all these tests in one worker: `--dist loadgroup`."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium: the system's, else Playwright's own; without one the tests skip, or fail where it must be."""
@@ -49,10 +42,20 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def filled_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """URL of a database with real data."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('web') / 'socast.db'}"
-    site.fill(url)
-    return url
+    """URL of this worker's copy of a database with real data; whoever comes first fills it for all."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    filled = shared / "pages" / "socast.db"
+    filled.parent.mkdir(exist_ok=True)
+    with (shared / "pages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not filled.exists():
+            partial = filled.with_name("partial.db")
+            site.fill(f"sqlite:///{partial}")
+            partial.rename(filled)
+    copy = tmp_path_factory.mktemp("web") / "socast.db"
+    shutil.copy(filled, copy)
+    return f"sqlite:///{copy}"
 
 
 @pytest.fixture(scope="session")
