@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from predictors.buffer import Row, StratifiedBuffer
 from predictors.calm_fit import fit_calm
 from predictors.calm_gathering import CalmGathering
+from predictors.calm_model import CalmModel
 from predictors.conformal import Spread
 from predictors.context_features import FROZEN_NAMES, NAMES, calm_levels
 from predictors.context_model import ContextModel, Lesson, crossed
@@ -19,7 +20,7 @@ from predictors.drift import DriftDetector, ResidualDrift
 from predictors.forecast import Rung
 from predictors.forgetting import Forgetting
 from predictors.graph import Operator
-from predictors.operator_model import OperatorModel
+from predictors.operator_model import FLOOR_US, OperatorModel
 from predictors.quarantine import Reputation, honest_runs
 from predictors.run import Run
 from predictors.version import PredictorVersion
@@ -115,9 +116,11 @@ class KeyLearner:
     ) -> None:
         """Fit the calm rung on calm runs; a final one is frozen."""
         honest = honest_runs(runs)
+        calm = fit_calm(honest, kernels, siblings)
         self.version = replace(
             self.version,
-            calm=fit_calm(honest, kernels, siblings),
+            calm=calm,
+            spreads={**self.version.spreads, Rung.CALM: _calm_spread(calm, honest)},
             levels=calm_levels(honest),
             calm_source=source,
             calm_runs=len(honest),
@@ -173,7 +176,7 @@ class KeyLearner:
             condition_log=conditions,
             context_frozen=self._stateless(self.version.runtime.offsets),
             spreads={
-                Rung.CALM: Spread.fit(stretches),
+                **self.version.spreads,
                 Rung.PER_CONDITION: Spread.fit(stretches - labels),
                 Rung.STATE_ONLY: Spread.fit(stretches - np.array([row.slowdown_log for row in rows])),
             },
@@ -272,6 +275,13 @@ class KeyLearner:
         rows = list(self._rows)[-_STATELESS_ROWS:]
         lesson = replace(self._lesson(rows), fresh=0)
         return ContextModel.fit(crossed(lesson, len(FROZEN_NAMES)), len(FROZEN_NAMES), offsets)
+
+
+def _calm_spread(calm: CalmModel, runs: Sequence[Run]) -> Spread:
+    """Return how calm runs scatter around what is expected of them: all that an offline profile knows."""
+    measured = np.log([max(run.total_us, FLOOR_US) for run in runs])
+    expected = np.array([calm.calm(run.query).log_total_us for run in runs])
+    return Spread.fit(measured - expected)
 
 
 def _held_back(new_runs: int) -> int:

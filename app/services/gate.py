@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from app.errors import NotFoundError
 from app.services import targets
 from app.services.predict import RUNTIME, NothingLearnedError, Prediction, PredictService, Question
@@ -19,7 +21,10 @@ from app.store.engine import Database
 from predictors.conformal import LEVELS
 
 MOST_FALLBACK = 0.1
-"""Share (0 to 1) of the predicted time that operators of unknown type may take."""
+"""Share (0 to 1) that operators of unknown type may have, both of the predicted time and of the operators.
+
+Their own predicted time is a guess, so that it alone cannot tell how much is guessed.
+"""
 
 
 class Verdict(StrEnum):
@@ -140,15 +145,13 @@ def _thin(prediction: Prediction) -> list[str]:
     reasons = []
     if version.trained_runs < ENOUGH_RUNS:
         reasons.append(f"its predictor rests on {version.trained_runs} runs, not {ENOUGH_RUNS}")
-    unknown = [
-        us
-        for operator, us in zip(prediction.operators, forecast.operators_us.tolist(), strict=True)
-        if operator.op_type in forecast.coverage.fallback
-    ]
-    share = sum(unknown) / max(float(forecast.operators_us.sum()), 1e-9)
-    if share > MOST_FALLBACK:
-        names = ", ".join(forecast.coverage.fallback)
-        reasons.append(f"{100 * share:.0f} % of the time is in operators never timed there ({names})")
+    guessed = np.array([operator.op_type in forecast.coverage.fallback for operator in prediction.operators])
+    if guessed.any():
+        time_share = forecast.operators_us[guessed].sum() / max(float(forecast.operators_us.sum()), 1e-9)
+        share = max(float(time_share), float(guessed.mean()))
+        if share > MOST_FALLBACK:
+            names = ", ".join(forecast.coverage.fallback)
+            reasons.append(f"{100 * share:.0f} % of it is operators never timed there ({names})")
     return reasons
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from collectors.device import OPENVINO, Processor
 from collectors.runners.onnxruntime_runner import OnnxRuntimeRunner
-from collectors.runners.openvino_runner import OpenVinoRunner
 from collectors.runners.runner import Runner
 
 
@@ -16,5 +15,13 @@ def runners_for(processors: Sequence[Processor], scratch: Path) -> dict[str, Run
         NoOpenVinoError: a processor is under OpenVINO, which is not installed.
 
     """
-    engines = dict.fromkeys(processor.engine for processor in processors)
-    return {name: OpenVinoRunner() if name == OPENVINO else OnnxRuntimeRunner(scratch) for name in engines}
+    return {name: _runner(name, scratch) for name in dict.fromkeys(item.engine for item in processors)}
+
+
+def _runner(engine: str, scratch: Path) -> Runner:
+    if engine != OPENVINO:
+        return OnnxRuntimeRunner(scratch)
+    # Reading a model's own graph, which only this runner does, would cost every agent 10 MB.
+    from collectors.runners.openvino_runner import OpenVinoRunner
+
+    return OpenVinoRunner()
