@@ -52,7 +52,7 @@ results: $(STAMP)  ## Make every experiment for MINUTES each (10) and renew docs
 	@set -e; for name in $(EXPERIMENTS); do \
 		$(BIN)/socast experiment $$name --minutes $(MINUTES) --out build/experiments/$$name > /dev/null; \
 		mkdir -p docs/results/$$name; \
-		cd build/experiments/$$name; cp page.md summary.json *.svg ../../../docs/results/$$name/; cd ../../..; \
+		cd build/experiments/$$name; cp page.md *.svg ../../../docs/results/$$name/; cd ../../..; \
 	done
 
 lock: $(STAMP)  ## Renew requirements.lock from pyproject.toml

@@ -117,7 +117,11 @@ def _predicted(cells: Sequence[Cell]) -> alt.TopLevelMixin:
             shape=alt.Shape("never executed before:N"),
         )
     )
-    line = alt.Chart(pd.DataFrame({"x": [0.0, top]})).mark_line(strokeDash=[4, 4]).encode(x="x:Q", y="x:Q")
+    line = (
+        alt.Chart(pd.DataFrame({"x": [0.0, top]}))
+        .mark_line(strokeDash=[4, 4])
+        .encode(x=alt.X("x:Q", title="predicted (ms)"), y=alt.Y("x:Q", title="measured (ms)"))
+    )
     return alt.layer(line, points).properties(
         width=380, height=380, title="Plan latency: predicted by the runtime predictor, and measured"
     )

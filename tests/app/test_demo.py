@@ -40,7 +40,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 def test_the_demo_ends_with_plans_and_the_error_table(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    process = start(folder, seconds=30)
+    process = start(folder, seconds=20)
     output, _ = process.communicate(timeout=150)
     assert process.returncode == 0, output
     assert "Partition plans, best first" in output
