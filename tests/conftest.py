@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
@@ -22,6 +23,9 @@ DIRECTORY = "SOCAST_TEST_POSTGRES_DIRECTORY"
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 AppFactory = Callable[..., TestClient]
+
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.planning.costs import Transfer, default_transfer
@@ -31,6 +31,7 @@ def copies(truth: Transfer, n: int, generator: np.random.Generator, outliers: fl
     outliers=st.sampled_from([0.0, 0.15]),
     seed=st.integers(0, 100),
 )
+@example(start=1.0, gigabytes_per_s=3.0, outliers=0.15, seed=57)
 def test_a_law_of_hand_overs_is_found(
     start: float, gigabytes_per_s: float, outliers: float, seed: int
 ) -> None:
