@@ -28,7 +28,7 @@ demo: $(STAMP)  ## See it all happen on this machine (ONCE=1 exits after the tab
 	$(BIN)/socast demo $(if $(ONCE),--once)
 
 test: browser  ## Run the tests in parallel
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 browser: $(STAMP)  ## Install Chromium for the tests of the pages, where it is missing and may be installed
 	@PYTHON=$(BIN)/python sh .ci/browser
