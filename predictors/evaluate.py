@@ -17,9 +17,6 @@ from dataclasses import dataclass, field, replace
 from math import log
 from typing import Any
 
-import numpy as np
-
-from predictors.calm_fit import operator_samples
 from predictors.calm_gathering import TRACE, CalmGathering
 from predictors.calm_model import CalmModel
 from predictors.device_state import RECENT, DeviceState
@@ -27,13 +24,12 @@ from predictors.forecast import RunForecast, Rung
 from predictors.graph import Operator
 from predictors.learning import DRIFT, KeyLearner, Notice, Published, Schedule
 from predictors.misses import Misses
-from predictors.operator_model import FLOOR_US, PRIOR, OperatorModel, OperatorSample
+from predictors.operator_model import FLOOR_US, PRIOR
 from predictors.profiler_price import profiler_price
-from predictors.quarantine import honest_runs
 from predictors.rows import rows_of
 from predictors.run import PredictorKey, Run, RunQuery
-from predictors.software import change
-from predictors.transfer import Pool
+from predictors.siblings import Siblings
+from predictors.software_changes import SoftwareChanges
 from predictors.version import ALL_RUNGS, PredictorVersion, Score
 
 Publish = Callable[[PredictorVersion, str, dict[str, Any]], None]
@@ -42,7 +38,6 @@ Place = tuple[str, PredictorKey]
 _REMEMBERED_IDS = 100_000
 _REMEMBERED_MODELS = 4_096
 _LEAST_PROFILE = 8
-_KEPT_SAMPLES = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +98,9 @@ class TestThenTrain:
         self._states: dict[Place, DeviceState] = dict(states or {})
         self._kernels: dict[tuple[PredictorKey, str], tuple[Operator, ...]] = {}
         self._misses: dict[PredictorKey, Misses] = defaultdict(Misses)
-        self._software = {version.key: version.software for version in self.versions()}
-        self._changed: dict[PredictorKey, tuple[str, int]] = {}
+        self._software = SoftwareChanges(self.versions(), self._schedule.least_new_runs)
+        self._siblings = Siblings(self.versions())
         self._resuming = False
-        self._samples: dict[PredictorKey, Sequence[OperatorSample]] = {
-            version.key: version.samples for version in self.versions() if version.samples
-        }
-        self._pool: Pool | None = None
         self._pending: list[_Pending] = []
         self._freezes_by_itself = True
         self._ids: dict[str, None] = {}
@@ -139,11 +130,9 @@ class TestThenTrain:
             if run.query.model not in self._unseen:
                 by_key[run.query.key].append(run)
         for key, own in by_key.items():
-            self._note_samples(key, own)
+            self._siblings.note(key, own)
         for key, own in by_key.items():
-            learner = self._learner(key)
-            learner.profile(own, self._kernels_of(key), self._siblings(key), TRACE, final=True)
-            self._keep_samples(learner)
+            self._profile(self._learner(key), own, TRACE, final=True)
         self._stream(runs, calm=True)
         for key in by_key:
             self._refit(key, "calibration")
@@ -195,28 +184,9 @@ class TestThenTrain:
 
     def _learner(self, key: PredictorKey) -> KeyLearner:
         if key not in self._learners:
-            calm = CalmModel(operators=self._siblings(key) or PRIOR)
+            calm = CalmModel(operators=self._siblings.start(key) or PRIOR)
             self._learners[key] = KeyLearner(PredictorVersion(key, calm), self._schedule)
         return self._learners[key]
-
-    def _note_samples(self, key: PredictorKey, calm_runs: Sequence[Run]) -> None:
-        """Let siblings know what a processor measured."""
-        self._samples[key] = operator_samples(honest_runs(calm_runs))
-        self._pool = None
-
-    def _keep_samples(self, learner: KeyLearner) -> None:
-        """Store with a version what others may start from."""
-        samples = self._samples[learner.version.key]
-        kept = np.unique(np.linspace(0, max(len(samples) - 1, 0), _KEPT_SAMPLES).astype(int))
-        own = tuple(samples[place] for place in kept.tolist()) if samples else ()
-        learner.version = replace(learner.version, samples=own)
-
-    def _siblings(self, key: PredictorKey) -> OperatorModel | None:
-        """Return what siblings tell of a processor, None where it is the only one profiled."""
-        if not self._samples.keys() - {key}:
-            return None
-        self._pool = self._pool or Pool.fit(self._samples)
-        return self._pool.start(key)
 
     def _kernels_of(self, key: PredictorKey) -> dict[str, tuple[Operator, ...]]:
         return {model: kernels for (other, model), kernels in self._kernels.items() if other == key}
@@ -294,7 +264,7 @@ class TestThenTrain:
             self._misses[version.key].add(run, done.before, done.forecast, score)
         predicted = log(done.forecast.total.p50_us) - expected.log_total_us
         learner.learn(rows_of(version, run, done.before, predicted, done.number), calm=calm)
-        changed = self._due_to_change(version.key)
+        changed = self._software.due(version.key)
         if self._freezes_by_itself and learner.comparisons_due:
             self._freeze(version.key)
             self._refit(version.key, "comparisons frozen")
@@ -304,20 +274,10 @@ class TestThenTrain:
 
     def _note_software(self, learner: KeyLearner, run: Run) -> None:
         """Let a version below the model that this key has not met yet bring a refit about."""
-        key = run.query.key
-        known, changed = change(self._software.get(key, ()), run.query)
-        self._software[key] = known
+        changed = self._software.meet(run.query)
         if changed and learner.gathering is None:
-            self._changed[key] = changed, self._schedule.least_new_runs
+            self._software.wait(run.query.key, changed)
             learner.notices.append(Notice(DRIFT, learner.version, changed))
-
-    def _due_to_change(self, key: PredictorKey) -> str | None:
-        """Return what changed below the model, once enough runs were learned since; None otherwise."""
-        if key not in self._changed:
-            return None
-        changed, left = self._changed[key]
-        self._changed[key] = changed, left - 1
-        return changed if left <= 1 else None
 
     def _tell(self, learner: KeyLearner, device_id: str) -> None:
         """Hand on what a learner noticed as it took in a run of a device."""
@@ -333,7 +293,7 @@ class TestThenTrain:
         if gathering.complete:
             self._finish_gathering(learner)
         elif count >= _LEAST_PROFILE and count & (count - 1) == 0:
-            self._profile(learner, gathering, final=False)
+            self._profile_gathered(learner, gathering, final=False)
             self._publish(Published(learner.version, "first runs", _calm_metrics(learner.version)))
 
     def _finish_gathering(self, learner: KeyLearner) -> None:
@@ -341,7 +301,7 @@ class TestThenTrain:
         gathering = learner.gathering
         if gathering is None:
             return
-        self._profile(learner, gathering, final=True)
+        self._profile_gathered(learner, gathering, final=True)
         calm_ids = {run.run_id for run in gathering.calm_runs()}
         for run in gathering.runs:
             place = (run.query.device_id, run.query.key)
@@ -353,22 +313,25 @@ class TestThenTrain:
             self._learn(learner, done, score, calm=run.run_id in calm_ids)
         self._refit(learner.version.key, "calm profile")
 
-    def _profile(self, learner: KeyLearner, gathering: CalmGathering, *, final: bool) -> None:
+    def _profile_gathered(self, learner: KeyLearner, gathering: CalmGathering, *, final: bool) -> None:
+        """Profile on what was gathered; states kept against another profile start anew."""
         key = learner.version.key
         calm_runs = gathering.calm_runs()
         if final:
-            self._note_samples(key, calm_runs)
-        siblings = self._siblings(key)
-        learner.profile(calm_runs, self._kernels_of(key), siblings, gathering.source, final=final)
-        if final:
-            self._keep_samples(learner)
-        devices = dict.fromkeys(run.query.device_id for run in gathering.runs)
-        for device_id in devices:
+            self._siblings.note(key, calm_runs)
+        self._profile(learner, calm_runs, gathering.source, final=final)
+        for device_id in dict.fromkeys(run.query.device_id for run in gathering.runs):
             self._states.pop((device_id, key), None)
         if not final:
             for run in gathering.runs[-RECENT:]:
                 place = (run.query.device_id, key)
                 self._states[place] = learner.version.absorb(self.state(*place), run)
+
+    def _profile(self, learner: KeyLearner, calm_runs: Sequence[Run], source: str, *, final: bool) -> None:
+        key = learner.version.key
+        learner.profile(calm_runs, self._kernels_of(key), self._siblings.start(key), source, final=final)
+        if final:
+            learner.version = replace(learner.version, samples=self._siblings.kept(key))
 
     def _freeze(self, key: PredictorKey) -> None:
         learner = self._learner(key)
@@ -377,13 +340,13 @@ class TestThenTrain:
 
     def _refit(self, key: PredictorKey, reason: str) -> None:
         learner = self._learner(key)
-        changed, _ = self._changed.pop(key, ("", 0))
+        changed = self._software.settle(key)
         published = learner.refit(changed or reason)
         if published is None and changed:
-            self._changed[key] = changed, self._schedule.least_new_runs
+            self._software.wait(key, changed)
         if published is not None:
             calibrated = self._misses[key].calibrated(published.version)
-            learner.version = replace(calibrated, software=self._software.get(key, ()))
+            learner.version = replace(calibrated, software=self._software.known(key))
             self._publish(replace(published, version=learner.version))
 
     def _publish(self, published: Published) -> None:
