@@ -22,6 +22,7 @@ from rich.text import Text
 
 from app.errors import SocastError
 from app.terminal import error_table, plan_table
+from app.termination import interrupted_on_terminate
 from collectors.client import Client, ServiceError
 from collectors.models import LIGHT, find_models
 
@@ -47,7 +48,7 @@ def run(folder: Path, *, seconds: float, once: bool) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with ExitStack() as stack:
-        stack.enter_context(_interrupt_on_terminate())
+        stack.enter_context(interrupted_on_terminate())
         server = f"http://127.0.0.1:{_free_port()}"
         stack.enter_context(_service(server, folder))
         client = stack.enter_context(Client(server))
@@ -213,20 +214,6 @@ def _process(*arguments: str, log: Path, stdout: int | None = None) -> Iterator[
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
-
-
-@contextmanager
-def _interrupt_on_terminate() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that everything started is stopped either way."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _until_interrupted(pause: Callable[[], None] = signal.pause) -> None:

@@ -13,6 +13,7 @@ from app.observability import configure_logging
 from app.services.database import open_migrated
 from app.services.learn import Learning
 from app.settings import Settings
+from app.termination import stop_event
 
 log = structlog.get_logger(__name__)
 
@@ -25,9 +26,7 @@ STOP_LIMIT_S = 30.0
 
 def run(settings: Settings, *, once: bool = False) -> None:
     """Learn until SIGTERM or SIGINT, or until nothing is left to learn."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     configure_logging(settings.log_level, settings.log_format)
     _learn(settings, stop, is_over=(lambda idle: idle) if once else (lambda idle: False))
 

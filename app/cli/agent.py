@@ -2,9 +2,7 @@
 
 import json
 import os
-import signal
 import sys
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -65,13 +63,12 @@ def agent(
     ] = False,
 ) -> None:
     """Time models on this machine's processors while load comes and goes, and upload the timings."""
+    from app.termination import stop_event
     from collectors.agent import AgentOptions, record_trace, run
 
     if (server is None) == (trace is None):
         raise typer.BadParameter("name either a --server to upload to or a --trace file to write")
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     options = AgentOptions(
         server=server,
         spool=spool or (_state_folder() / "spool.sqlite" if trace is None else trace.with_suffix(".spool")),

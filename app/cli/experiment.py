@@ -2,9 +2,7 @@
 
 import importlib
 import json
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -58,6 +56,7 @@ def _command(name: str) -> Callable[..., None]:
     ) -> None:
         from app.experiments.experiment import Options
         from app.observability import configure_logging
+        from app.termination import interrupted_on_terminate
 
         configure_logging("warning", "console")
         options = Options(
@@ -67,22 +66,8 @@ def _command(name: str) -> Callable[..., None]:
             models=models,
             processors=tuple(part.strip() for part in processors.split(",") if part.strip()),
         )
-        with _interrupted_on_terminate():
+        with interrupted_on_terminate():
             outcome = importlib.import_module(f"app.experiments.{name}").run(options)
         typer.echo(json.dumps(outcome.summary, indent=2) if as_json else outcome.page.read_text())
 
     return command
-
-
-@contextmanager
-def _interrupted_on_terminate() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that every load is taken down either way."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
