@@ -19,15 +19,7 @@ MEASURING_SHARE = 0.6
 def run(options: Options) -> Outcome:
     """Run or go on with the experiment in a folder."""
     with Bench.opened("errors", options) as bench:
-        train(
-            bench.journal,
-            bench.lab,
-            bench.files,
-            seconds=MEASURING_SHARE * options.seconds,
-            processors=bench.names,
-            on_event=bench.told.event,
-            seed=options.seed,
-        )
+        train(bench, MEASURING_SHARE * options.seconds)
         rows = flat_rows(bench.lab.errors("condition"))
         bench.table(
             "errors_by_condition_model_and_operator",

@@ -33,17 +33,7 @@ SOUNDING_S = 0.25
 def run(options: Options) -> Outcome:
     """Run or go on with the experiment in a folder."""
     with Bench.opened("granularity", options) as bench:
-        for file in bench.files:
-            bench.lab.register(file)
-        train(
-            bench.journal,
-            bench.lab,
-            bench.files,
-            seconds=TRAINING_SHARE * options.seconds,
-            processors=bench.names,
-            on_event=bench.told.event,
-            seed=options.seed,
-        )
+        train(bench, TRAINING_SHARE * options.seconds)
         done = {step["competitors"] for step in bench.journal.all("measured")}
         for place, count in enumerate(COMPETITORS):
             if count not in done:

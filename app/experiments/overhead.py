@@ -27,17 +27,7 @@ CELLS = 3
 def run(options: Options) -> Outcome:
     """Run or go on with the experiment in a folder."""
     with Bench.opened("overhead", options) as bench:
-        for file in bench.files:
-            bench.lab.register(file)
-        train(
-            bench.journal,
-            bench.lab,
-            bench.files,
-            seconds=TRAINING_SHARE * options.seconds,
-            processors=bench.names,
-            on_event=bench.told.event,
-            seed=options.seed,
-        )
+        train(bench, TRAINING_SHARE * options.seconds)
         if not bench.journal.all("costs"):
             bench.told.say("timing what measuring costs")
             bench.journal.put("costs", rows=_costs(bench))

@@ -48,18 +48,7 @@ class _Task:
 def run(options: Options) -> Outcome:
     """Run or go on with the experiment in a folder."""
     with Bench.opened("strategies", options) as bench:
-        for file in bench.files:
-            bench.lab.register(file)
-        seconds = min(TRAINING_SHARE * options.seconds, MOST_TRAINING_S)
-        train(
-            bench.journal,
-            bench.lab,
-            bench.files,
-            seconds=seconds,
-            processors=bench.names,
-            on_event=bench.told.event,
-            seed=options.seed,
-        )
+        train(bench, min(TRAINING_SHARE * options.seconds, MOST_TRAINING_S))
         _practise(bench)
         _fill(bench)
         found = cells(bench)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from app.experiments.folder import Journal
+from app.experiments.experiment import Bench
 from app.experiments.lab import DEVICE_ID, Lab
 from app.experiments.regimes import CONDITIONS
 from collectors.agent import AgentOptions, Event
@@ -19,38 +19,35 @@ LEARNING_SHARE = 0.7
 """Time for learning, as a share of what the session took: a busy machine must not spend all time on it."""
 
 
-def train(
-    journal: Journal,
-    lab: Lab,
-    files: Sequence[ModelFile],
-    *,
-    seconds: float,
-    processors: Sequence[str],
-    on_event: Callable[[Event], None],
-    seed: int,
-) -> None:
-    """Have an agent measure until `seconds` are spent on it, then learn everything; goes on where it was."""
+def train(bench: Bench, seconds: float) -> None:
+    """Register the models, have an agent measure them until `seconds` are spent on it, then learn everything.
+
+    Goes on where it was.
+    """
+    for file in bench.files:
+        bench.lab.register(file)
+    journal = bench.journal
     spool = journal.folder / "spool.sqlite"
     left_s = seconds - sum(step["session_s"] for step in journal.all("trained"))
     if left_s >= LEAST_S:
         options = AgentOptions(
             server=None,
             spool=spool,
-            models=str(_gathered(journal.folder / "models", files)),
+            models=str(_gathered(journal.folder / "models", bench.files)),
             conditions=(*CONDITIONS, "pair"),
             seconds=left_s,
-            processors=tuple(processors),
+            processors=bench.names,
             device_id=DEVICE_ID,
-            seed=seed,
+            seed=bench.options.seed,
         )
-        counts = run_agent(options, on_event, threading.Event())
+        counts = run_agent(options, bench.told.event, threading.Event())
         journal.put("trained", session_s=left_s, runs=counts["runs"])
     waiting = Spool(spool)
     try:
-        lab.take(waiting)
+        bench.lab.take(waiting)
     finally:
         waiting.close()
-    learn(lab, LEARNING_SHARE * seconds, on_event)
+    learn(bench.lab, LEARNING_SHARE * seconds, bench.told.event)
 
 
 def learn(lab: Lab, seconds: float, on_event: Callable[[Event], None] = lambda event: None) -> None:
