@@ -48,23 +48,13 @@ class Outbox:
 
     def _layout(self, kernels: tuple[Operator, ...]) -> Layout | None:
         if kernels and kernels not in self._layouts:
-            operators = _text([_operator(kernel) for kernel in kernels])
+            operators = _text([kernel.to_json() for kernel in kernels])
             self._layouts[kernels] = Layout(hashlib.sha256(operators.encode()).hexdigest(), operators)
         return self._layouts.get(kernels)
 
 
 def _text(value: object) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _operator(operator: Operator) -> Mapping[str, object]:
-    return {
-        "op_type": operator.op_type,
-        "inputs": operator.inputs,
-        "outputs": operator.outputs,
-        "dtype": operator.dtype,
-        "attributes": operator.attributes,
-    }
 
 
 def _run(measurement: Measurement) -> Mapping[str, object]:

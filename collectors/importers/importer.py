@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -101,17 +101,7 @@ def batches_of(runs: Iterable[ImportedRun], path: Path, origin: Origin, framewor
             {
                 "batch_id": str(uuid.uuid4()),
                 "device": {"device_id": origin.device_id, "soc": origin.soc or ""},
-                "operators": list(map(_wired, operators)),
+                "operators": [operator.to_json() for operator in operators],
                 "runs": wired,
             }
         )
-
-
-def _wired(operator: Operator) -> dict[str, Any]:
-    return {
-        "op_type": operator.op_type,
-        "inputs": operator.inputs,
-        "outputs": operator.outputs,
-        "dtype": operator.dtype,
-        "attributes": operator.attributes,
-    }
