@@ -18,6 +18,7 @@ class RungLearner:
     Its bytes hold all that predictions rest on; rows that wait for the next refit are not among them.
     """
 
+    name: ClassVar[str]
     rung: ClassVar[Rung]
 
     def __init__(
@@ -64,46 +65,13 @@ class RungLearner:
         )
 
 
-class CalmLearner(RungLearner):
-    """The calm rung."""
+def _learner_of(its_rung: Rung) -> type[RungLearner]:
+    class LearnerOfOneRung(RungLearner):
+        name = its_rung.value
+        rung = its_rung
 
-    name: ClassVar[str] = Rung.CALM.value
-    rung = Rung.CALM
-
-
-class PerConditionLearner(RungLearner):
-    """The per-condition rung, the only learner that may read labels."""
-
-    name: ClassVar[str] = Rung.PER_CONDITION.value
-    rung = Rung.PER_CONDITION
+    return LearnerOfOneRung
 
 
-class ContextFrozenLearner(RungLearner):
-    """The context-aware rung, frozen after its first stretch."""
-
-    name: ClassVar[str] = Rung.CONTEXT_FROZEN.value
-    rung = Rung.CONTEXT_FROZEN
-
-
-class StateOnlyLearner(RungLearner):
-    """The calm rung times the fast state."""
-
-    name: ClassVar[str] = Rung.STATE_ONLY.value
-    rung = Rung.STATE_ONLY
-
-
-class RuntimeLearner(RungLearner):
-    """Everything, learning."""
-
-    name: ClassVar[str] = Rung.RUNTIME.value
-    rung = Rung.RUNTIME
-
-
-RUNGS: tuple[type[RungLearner], ...] = (
-    CalmLearner,
-    PerConditionLearner,
-    ContextFrozenLearner,
-    StateOnlyLearner,
-    RuntimeLearner,
-)
-"""One learner for each rung."""
+RUNGS: tuple[type[RungLearner], ...] = tuple(map(_learner_of, Rung))
+"""One learner for each rung of the ladder."""
