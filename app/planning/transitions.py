@@ -19,7 +19,7 @@ class Transitions:
         ]
 
     def whole(self, step: Step, state: State, processor: int) -> list[Ran]:
-        """Run a unit on one processor: in its open work where that is possible, and in a new one."""
+        """Return how a unit can run on one processor: in its open work where possible, and in a new one."""
         ways: list[Ran] = []
         bit = 1 << processor
         time = step.unit.whole_us[processor]
@@ -54,7 +54,7 @@ class Transitions:
         return ways
 
     def split(self, step: Step, state: State, layout: int) -> list[Ran]:
-        """Run a unit in two parts: in two open works where that is possible, and in new ones."""
+        """Return how a unit can run in two parts: in two open works where possible, and in new ones."""
         sides, times, dispatch = self._candidates.shape(step.number, layout)
         ways = self._go_on(step, state, layout)
         (one, other), (first_us, second_us) = sides, times
@@ -83,7 +83,7 @@ class Transitions:
         return [*ways, Ran(layout, numbers, ends, begins, True, waited, defers=defers)]
 
     def _go_on(self, step: Step, state: State, layout: int) -> list[Ran]:
-        """Let two open parts take in a unit that is cut as theirs."""
+        """Return how two open parts take in a unit that is cut as theirs, where they can."""
         sides, times, _ = self._candidates.shape(step.number, layout)
         first, second = state.open[sides[0]], state.open[sides[1]]
         if first is None or second is None or first[2] != layout or second[2] != layout:

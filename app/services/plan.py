@@ -10,9 +10,9 @@ from app.errors import Fault, InvalidRequestError
 from app.planning import planner
 from app.planning.learned_costs import LearnedCosts
 from app.planning.plan import Plan
-from app.planning.planner import Impossible, Objective, PlanningRequest
 from app.planning.problem import ModelRequest
 from app.planning.problem import Processor as PlannedProcessor
+from app.planning.request import Impossible, Objective, PlanningRequest
 from app.planning.strategy import all_strategies
 from app.services import targets
 from app.services.explore import Choice, Exploring, choose

@@ -9,8 +9,9 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.planning.planner import PlanningRequest, plan
+from app.planning.planner import plan
 from app.planning.problem import ModelRequest
+from app.planning.request import PlanningRequest
 from app.services.explore import Exploring, choose
 from app.store import draws
 from app.store.engine import Database

@@ -12,8 +12,9 @@ from app.planning.bounds import lower_bound_us
 from app.planning.costs import DEFAULT_SPREAD, Contention, Spread, Transfer, default_dispatch_us
 from app.planning.distribution import Sampler, summary
 from app.planning.effort import Effort
-from app.planning.planner import PlanningRequest, PlanningResult, plan
+from app.planning.planner import plan
 from app.planning.problem import ModelRequest, Problem, Processor
+from app.planning.request import PlanningRequest, PlanningResult
 from app.planning.search import BeamSearch
 from app.planning.timeline import simulate
 from predictors import fusion

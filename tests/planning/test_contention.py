@@ -1,8 +1,9 @@
 from app.planning.contention import contended
 from app.planning.costs import Contention
 from app.planning.plan import Draft, Work
-from app.planning.planner import PlanningRequest, plan
+from app.planning.planner import plan
 from app.planning.problem import ModelRequest, Problem
+from app.planning.request import PlanningRequest
 from app.planning.timeline import simulate
 from tests.planning_cases import CPU, GPU, HashedCosts, graph_of
 

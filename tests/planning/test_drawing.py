@@ -1,8 +1,9 @@
 import xml.etree.ElementTree as ET
 
 from app.planning.drawing import Bar, bars, bars_of_answer, png, svg, terminal
-from app.planning.planner import PlanningRequest, plan
+from app.planning.planner import plan
 from app.planning.problem import ModelRequest
+from app.planning.request import PlanningRequest
 from tests.planning_cases import CPU, GPU, HashedCosts, graph_of
 
 

@@ -5,8 +5,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from app.planning.costs import Transfer
 from app.planning.effort import Effort
 from app.planning.plan import Draft, Work
-from app.planning.planner import PlanningRequest, plan
+from app.planning.planner import plan
 from app.planning.problem import ModelRequest, Problem, Processor
+from app.planning.request import PlanningRequest
 from app.planning.search import BeamSearch
 from app.planning.staging import in_order
 from app.planning.strategies.joint import propose

@@ -1,8 +1,9 @@
 import pytest
 
 from app.planning.periods import MAX_JOBS, unrolled
-from app.planning.planner import PlanningRequest, plan
+from app.planning.planner import plan
 from app.planning.problem import ModelRequest
+from app.planning.request import PlanningRequest
 from tests.planning_cases import CPU, GPU, HashedCosts, graph_of
 
 SMALL = graph_of([[], [0]], ["Conv", "Relu"])

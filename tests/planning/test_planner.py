@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 
 from app.planning.costs import Spread, Transfer
-from app.planning.planner import PlanningRequest, plan
+from app.planning.planner import plan
 from app.planning.problem import ModelRequest, Problem, Processor
+from app.planning.request import PlanningRequest
 from app.planning.strategy import all_strategies
 from app.planning.timeline import simulate
 from predictors import fusion

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from app.planning.plan import Plan
-from app.planning.planner import PlanningRequest
 from app.planning.planner import plan as plan_for
 from app.planning.problem import ModelRequest, Processor
+from app.planning.request import PlanningRequest
 from collectors.errors import PlanError
 from collectors.executor.execution import Execution
 from collectors.executor.plan_executor import PlanExecutor
