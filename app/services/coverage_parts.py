@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.services.shelf import Serving
-from app.store.reports import ModelName
+from app.store.names import ModelName
 from predictors.explain import ProfileNext
 from predictors.run import PredictorKey
 

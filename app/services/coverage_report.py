@@ -27,7 +27,7 @@ from app.services.shelf import Serving, Shelf
 from app.services.thin_data import thin_places
 from app.store import devices, learning
 from app.store.engine import Connection, Database
-from app.store.reports import ModelName
+from app.store.names import ModelName
 from predictors.explain import profile_next
 from predictors.graph import Operator
 from predictors.run import PredictorKey

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.services import cursors
 from app.services.table_files import MOMENT, NUMBER, TEXT, WHOLE, TableFile
 from app.services.times import moment, ordered
-from app.store import journal, reports
+from app.store import journal, scored
 from app.store.engine import Connection, Database
 from app.store.journal import Event, EventFilter
 from predictors.forecast import Rung
@@ -115,7 +115,7 @@ def row(entry: DriftEntry) -> dict[str, object]:
 def _entries(connection: Connection, events: Sequence[Event]) -> list[DriftEntry]:
     published = journal.publications(connection, {event.key for event in events if event.key.soc})
     digests = {digest for versions in published.values() for _, digest in versions}
-    served = reports.served(connection, digests, Rung.RUNTIME.value)
+    served = scored.versions(connection, digests, Rung.RUNTIME.value)
     return [_entry(event, published.get(event.key), served) for event in events]
 
 

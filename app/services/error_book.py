@@ -6,7 +6,9 @@ The figures are those of `predictors.scores`; only the median comes from a sketc
 import numpy as np
 
 from app.store.learning import RecordedRun
-from app.store.reports import HOUR_US, Cell, CellKey
+from app.store.rollup_views import HOUR_US
+from app.store.rollups import CellKey
+from app.store.statistic import Cell
 from predictors import scores
 from predictors.evaluate import Scored
 from predictors.forecast import RunForecast

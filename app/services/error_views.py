@@ -8,9 +8,10 @@ from app.services.error_book import figures
 from app.services.times import ordered
 from app.store import devices, models, reports, runs
 from app.store.engine import Connection
-from app.store.reports import EVERYTHING, HOUR_US, Cell, ErrorFilter
-from app.store.rollup_views import Level
+from app.store.reports import EVERYTHING, ErrorFilter
+from app.store.rollup_views import HOUR_US, Level
 from app.store.runs import RunFilter
+from app.store.statistic import Cell
 
 HOUR, KIND = "hour", "op_type"
 WEEK_US = 7 * 24 * HOUR_US

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from app.services import report
 from app.store import devices
 from app.store.engine import Database
-from app.store.reports import HOUR_US, ErrorFilter
+from app.store.reports import ErrorFilter
+from app.store.rollup_views import HOUR_US
 
 WINDOW_US = 24 * HOUR_US
 

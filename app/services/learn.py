@@ -7,8 +7,10 @@ from itertools import chain
 import structlog
 
 from app.services.error_book import book
-from app.store import devices, journal, learning, reports, rollups, versions
+from app.store import devices, journal, learning, rollups, versions
 from app.store.engine import Connection, Database
+from app.store.rollup_views import HOUR_US
+from app.store.statistic import Cell
 from predictors.evaluate import Scored, TestThenTrain
 from predictors.learning import Notice, Published
 from predictors.version import PredictorVersion
@@ -35,7 +37,7 @@ class Learning:
         self._published: list[tuple[Published, int]] = []
         self._noticed: list[tuple[Notice, int]] = []
         self._run_at_us = 0
-        self._tidied_at_hour = time.time_ns() // 1000 // reports.HOUR_US
+        self._tidied_at_hour = time.time_ns() // 1000 // HOUR_US
         with database.read() as connection:
             self._cursor = learning.cursor(connection, LEARNER)
             serving = [versions.content(connection, n) for n in versions.active_ids(connection).values()]
@@ -58,13 +60,13 @@ class Learning:
             records = self._reader.after(connection, self._cursor, RUNS_A_STEP)
         if not records:
             return 0
-        cells: dict[reports.CellKey, reports.Cell] = defaultdict(reports.Cell)
+        cells: dict[rollups.CellKey, Cell] = defaultdict(Cell)
         for record in sorted(records, key=lambda item: item.run.query.started_at_us):
             scored = self._score(record)
             if scored is not None and self._counts(scored):
                 book(cells, record, scored)
         with self._database.write() as connection:
-            reports.add(connection, cells)
+            rollups.add(connection, cells)
             for notice, at_us in self._noticed:
                 journal.note(connection, notice, at_us)
             for made, at_us in self._published:
@@ -93,7 +95,7 @@ class Learning:
 
     def _tidy(self) -> None:
         """Once an hour, forget statistics that are finer than old ones need to be."""
-        hour = time.time_ns() // 1000 // reports.HOUR_US
+        hour = time.time_ns() // 1000 // HOUR_US
         if hour > self._tidied_at_hour:
             self._tidied_at_hour = hour
             with self._database.write() as connection:

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Sequence
 
 from app.errors import ConflictError, NotFoundError
-from app.store import journal, reports, versions
+from app.store import journal, scored, versions
 from app.store.engine import Connection, Database
 from app.store.journal import Kind
 from app.store.versions import VersionInfo
@@ -86,7 +86,7 @@ def served(database: Database, digests: Sequence[str]) -> dict[str, dict[str, tu
     """
     with database.read() as connection:
         return {
-            rung.value: reports.served(connection, digests, rung.value) for rung in (Rung.CALM, Rung.RUNTIME)
+            rung.value: scored.versions(connection, digests, rung.value) for rung in (Rung.CALM, Rung.RUNTIME)
         }
 
 

@@ -8,9 +8,10 @@ from app.services.error_book import figures
 from app.store import reports
 from app.store.engine import Connection
 from app.store.reports import ErrorFilter
+from app.store.rollup_views import HOUR_US
 from predictors.forecast import Rung
 
-WINDOW_US = 24 * reports.HOUR_US
+WINDOW_US = 24 * HOUR_US
 KEPT_S = 5.0
 
 SIDES: Mapping[str, Rung] = {"offline": Rung.CALM, "runtime": Rung.RUNTIME}

@@ -14,8 +14,8 @@ from app.services.table_files import NUMBER, TEXT, WHOLE, TableFile, rfc3339
 from app.services.times import moment, ordered
 from app.store import learning, reports
 from app.store.engine import Database
-from app.store.reports import DIMENSIONS, EVERYTHING, HOUR_US, ErrorFilter, Group, Values
-from app.store.rollup_views import Level
+from app.store.reports import DIMENSIONS, EVERYTHING, ErrorFilter, Group, Values
+from app.store.rollup_views import HOUR_US, Level
 
 PORTION = 1_000
 

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from functools import cached_property
 
 from app.services.error_book import figures
-from app.store import reports
+from app.store import reports, scored
 from app.store.engine import Connection
-from app.store.reports import ModelName
+from app.store.names import ModelName
 from predictors.forecast import Rung
 
 Place = tuple[str, str]
@@ -35,7 +35,7 @@ class ScoredCounts:
     @cached_property
     def _models(self) -> dict[Place, dict[ModelName, int]]:
         found: dict[Place, dict[ModelName, int]] = defaultdict(dict)
-        for soc, processor, model, n in reports.scored_models(self._connection, self._socs):
+        for soc, processor, model, n in scored.models(self._connection, self._socs):
             own = found[soc, processor]
             own[model] = own.get(model, 0) + n
         return found
@@ -43,7 +43,7 @@ class ScoredCounts:
     @cached_property
     def _op_types(self) -> dict[Place, dict[str, int]]:
         found: dict[Place, dict[str, int]] = defaultdict(dict)
-        for soc, processor, op_type, n in reports.scored_op_types(self._connection, self._socs):
+        for soc, processor, op_type, n in scored.op_types(self._connection, self._socs):
             own = found[soc, processor]
             own[op_type] = own.get(op_type, 0) + n
         return found

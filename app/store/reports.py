@@ -9,16 +9,22 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from app.errors import Fault, InvalidRequestError
-from app.store.batch import soc_name
-from app.store.rollup_views import FINE, LEVELS, Grain, Level, Span, next_period, period, smallest, spans
-from app.store.rollups import CellKey, add
+from app.store import names
+from app.store.names import ModelName, ProcessorName
+from app.store.rollup_views import (
+    FINE,
+    HOUR_US,
+    LEVELS,
+    Grain,
+    Level,
+    Span,
+    next_period,
+    period,
+    smallest,
+    spans,
+)
 from app.store.statistic import Cell, cells, unpack_sums
-from app.store.tables import device, model, processor
 from app.store.tables import error_rollup as table
-
-__all__ = ["Cell", "CellKey", "ErrorFilter", "Group", "ModelName", "add", "query"]
-
-HOUR_US = 3_600_000_000
 
 DIMENSIONS = ("soc", "device", "processor", "condition", "op_type", "model", "hour", "predictor")
 """What a report can group by."""
@@ -30,13 +36,6 @@ Value = Any
 """A dimension's value: text, but for an hour a number."""
 
 Values = tuple[Value, ...]
-
-
-class ModelName(NamedTuple):
-    """A model as runs name it; the digest may be empty."""
-
-    name: str
-    digest: str
 
 
 class Group(NamedTuple):
@@ -255,9 +254,7 @@ class _Names:
 
     def _all_models(self) -> dict[int, ModelName]:
         if self._models is None:
-            self._models = {
-                row.id: ModelName(row.name, row.digest) for row in self._connection.execute(select(model))
-            }
+            self._models = names.models(self._connection)
         return self._models
 
 
@@ -299,66 +296,12 @@ def _letters(level: Level, group_by: Collection[str], wanted: ErrorFilter) -> se
     return {letter for letter, needed in named.items() if needed}
 
 
-def _processors(connection: Connection, wanted: ErrorFilter) -> dict[int, tuple[str, str, str]]:
-    """Return (SoC, device, processor name) of the processors wanted by their rows."""
-    rows = connection.execute(
-        select(processor.c.id, device.c.soc, device.c.device_id, processor.c.name).join(
-            device, device.c.id == processor.c.device
-        )
-    )
-    places = ((row.id, (soc_name(row.soc, row.device_id), row.device_id, row.name)) for row in rows)
-    asked = (wanted.soc, wanted.device_id, wanted.processor)
+def _processors(connection: Connection, wanted: ErrorFilter) -> dict[int, ProcessorName]:
+    """Return the processors wanted by their rows."""
     return {
-        key: place
-        for key, place in places
-        if all(one is None or one == own for one, own in zip(asked, place, strict=True))
+        key: own
+        for key, own in names.processors(connection).items()
+        if wanted.soc in (None, own.soc)
+        and wanted.device_id in (None, own.device_id)
+        and wanted.processor in (None, own.name)
     }
-
-
-def scored_models(connection: Connection, socs: Collection[str]) -> Iterator[tuple[str, str, ModelName, int]]:
-    """Yield SoC, processor name, model and how many of its runs were scored there."""
-    names = {row.id: ModelName(row.name, row.digest) for row in connection.execute(select(model))}
-    for (soc, _, name), key, n in _counted(connection, socs, "run", "pm", table.c.model_id):
-        yield soc, name, names[key], n
-
-
-def scored_op_types(connection: Connection, socs: Collection[str]) -> Iterator[tuple[str, str, str, int]]:
-    """Yield SoC, processor name, operator type and how many of its timings were scored there."""
-    for (soc, _, name), op_type, n in _counted(connection, socs, "operator", "po", table.c.op_type):
-        yield soc, name, op_type, n
-
-
-def _counted(
-    connection: Connection, socs: Collection[str], level: Level, view: str, column: ColumnElement[Any]
-) -> Iterator[tuple[tuple[str, str, str], Any, int]]:
-    places = _processors(connection, ErrorFilter())
-    wanted = [key for key, place in places.items() if place[0] in socs]
-    rows = connection.execute(
-        select(table.c.processor_id, column, func.sum(table.c.n))
-        .where(table.c.level == level, table.c.grain == Grain.MONTH.value, table.c.view == view)
-        .where(table.c.processor_id.in_(wanted))
-        .group_by(table.c.processor_id, column)
-    )
-    for key, value, n in rows:
-        yield places[key], value, int(n)
-
-
-def served(connection: Connection, digests: Collection[str], rung: str) -> dict[str, tuple[int, float]]:
-    """Return by version how many runs it predicted on a rung and their mean absolute percentage error."""
-    rows = connection.execute(
-        select(table.c.predictor, table.c.sums, table.c.sketches).where(
-            table.c.level == "run",
-            table.c.grain == Grain.MONTH.value,
-            table.c.view == "pv",
-            table.c.predictor.in_(digests),
-        )
-    )
-    by_digest: dict[str, list[Any]] = defaultdict(list)
-    for row in rows:
-        by_digest[row.predictor].append(row)
-    found = {}
-    for digest, own in by_digest.items():
-        cell = cells(unpack_sums([row.sums for row in own]), [row.sketches for row in own]).get(rung)
-        if cell is not None:
-            found[digest] = (cell.n, cell.sums["ape"] / cell.n)
-    return found

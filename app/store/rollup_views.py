@@ -15,6 +15,7 @@ from typing import Literal
 Level = Literal["run", "operator"]
 LEVELS: tuple[Level, ...] = ("run", "operator")
 
+HOUR_US = 3_600_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from app.store.rollup_views import HOUR_US
 from tests.bench.row import Row
 from tests.load import server
 from tests.web import site
@@ -19,8 +20,6 @@ FINE_HOURS = 2 * 24
 DEVICES = 200
 REPEATS = 9
 SERVER_MS, FIRST_LOAD_BYTES = 300.0, 1.5e6
-
-HOUR_US = 3_600_000_000
 
 
 def run() -> list[Row]:

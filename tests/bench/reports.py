@@ -19,7 +19,8 @@ from sqlalchemy import insert, text
 from app.services import report
 from app.store import migrate, rollups
 from app.store.engine import Database
-from app.store.reports import DIMENSIONS, EVERYTHING, HOUR_US, ErrorFilter
+from app.store.reports import DIMENSIONS, EVERYTHING, ErrorFilter
+from app.store.rollup_views import HOUR_US
 from app.store.rollups import CellKey
 from app.store.statistic import RUNGS, TERMS, Cell
 from app.store.tables import device, model, processor

@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import select
 
 from app.errors import InvalidRequestError
-from app.store import reports, rollups
+from app.store import reports, rollups, scored
 from app.store.engine import Database
-from app.store.reports import DIMENSIONS, HOUR_US, ErrorFilter, Group
+from app.store.reports import DIMENSIONS, ErrorFilter, Group
+from app.store.rollup_views import HOUR_US
 from app.store.rollups import CellKey
 from app.store.statistic import RUNGS, Cell
 from app.store.tables import model as model_table
@@ -87,7 +88,7 @@ def filled(database: Database) -> tuple[Database, list[Raw]]:
                     cells[key].add(np.array([error]), terms | ({"covered": 1.0} if level == "run" else {}))
                     raw.append(Raw(place, level, rung, error))
         with database.write() as connection:
-            reports.add(connection, cells)
+            rollups.add(connection, cells)
     return database, raw
 
 
@@ -205,7 +206,7 @@ def test_versions_tell_what_they_served(filled: tuple[Database, list[Raw]]) -> N
     database, raw = filled
     own = [item.ape for item in raw if item.place["predictor"] == "v1" and item.rung == "runtime"]
     with database.read() as connection:
-        found = reports.served(connection, {"v1", "unknown"}, "runtime")
+        found = scored.versions(connection, {"v1", "unknown"}, "runtime")
     assert found.keys() == {"v1"}
     assert found["v1"][0] == len(own)
     assert found["v1"][1] == pytest.approx(np.mean(own))
@@ -213,7 +214,7 @@ def test_versions_tell_what_they_served(filled: tuple[Database, list[Raw]]) -> N
 
 def test_nothing_to_add(database: Database) -> None:
     with database.write() as connection:
-        reports.add(connection, {})
+        rollups.add(connection, {})
     with database.read() as connection:
         assert reports.query(connection, DIMENSIONS) == []
         assert reports.query(connection, (), limit=5) == []
