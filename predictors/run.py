@@ -52,13 +52,15 @@ class Run:
     """A finished run: its query and what was measured.
 
     `total_us` is the whole run's latency; `latency_us` holds one latency per operator (float64, shape
-    (n_operators,), empty when operators could not be timed).
+    (n_operators,), empty when operators could not be timed). `fell_back` holds the positions of operators
+    that ran on another processor than the run's, which is known only once it has ended.
     """
 
     run_id: str
     query: RunQuery
     total_us: float
     latency_us: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    fell_back: frozenset[int] = frozenset()
 
     @property
     def ended_at_us(self) -> int:

@@ -76,7 +76,13 @@ def _add(trace: Trace, batch: Batch, kernels: dict[tuple[int, ...], tuple[Operat
         trace.model_names[model] = record.model_name
         query = _query(record, batch, model, sequence)
         trace.runs.append(
-            Run(str(record.run_uuid), query, record.total_ns / 1000.0, latency_us.astype(np.float64))
+            Run(
+                str(record.run_uuid),
+                query,
+                record.total_ns / 1000.0,
+                latency_us.astype(np.float64),
+                batch.fell_back(record),
+            )
         )
 
 

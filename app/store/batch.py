@@ -3,7 +3,7 @@
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -118,6 +118,12 @@ class Batch:
     latency_ns: NDArray[np.int64] = field(default_factory=_no_timings)
     clamped: int = 0
 
+    def fell_back(self, record: RunRecord) -> frozenset[int]:
+        """Return the positions of a run's operators that ran on another processor, as far as it told."""
+        name = record.processor
+        declared = (place.kind for place in self.device.processors if place.name == name)
+        return elsewhere(record.ran_on or (), name, next(declared, ProcessorRecord.named(name).kind))
+
 
 @dataclass(slots=True)
 class Stored:
@@ -128,6 +134,11 @@ class Stored:
     transfers: int = 0
     duplicate_runs: int = 0
     duplicate_transfers: int = 0
+
+
+def elsewhere(ran_on: Iterable[tuple[int, str]], processor: str, kind: str) -> frozenset[int]:
+    """Return which (position, place) are no name of the run's own processor: its kind (`gpu`) is one too."""
+    return frozenset(position for position, place in ran_on if place not in (processor, kind))
 
 
 def context_values(text: str) -> dict[str, float]:

@@ -1,16 +1,17 @@
 """What learners read: stored runs in the order of their ids, in the predictors' words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, bindparam, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
-from app.store.batch import context_values, soc_name
+from app.store.batch import context_values, elsewhere, soc_name
 from app.store.operators import OperatorReader
-from app.store.tables import context, device, framework, learner_cursor, model, processor, run, timing
+from app.store.runs import DESCRIBED_RUNS
+from app.store.tables import device, execution_target, framework, learner_cursor, processor, run, timing
 from app.store.upsert import insert_or
 from predictors.run import PredictorKey, Run, RunQuery
 from predictors.software import software_of
@@ -51,6 +52,7 @@ class RunReader:
     def _records(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[RecordedRun]:
         timings = _timings(connection, [row.id for row in rows])
         operators = self._operators.get(connection, np.unique(timings[:, 1]).tolist())
+        targets = _targets(connection) if timings[:, 3].any() else {}
         starts = np.searchsorted(timings[:, 0], [row.id for row in rows])
         ends = np.searchsorted(timings[:, 0], [row.id for row in rows], side="right")
         return [
@@ -63,6 +65,7 @@ class RunReader:
                     query=_query(row, tuple(operators[key] for key in timings[start:end, 1].tolist())),
                     total_us=row.total_ns / 1000,
                     latency_us=timings[start:end, 2] / 1000,
+                    fell_back=_fell_back(row, timings[start:end, 3], targets),
                 ),
             )
             for row, start, end in zip(rows, starts.tolist(), ends.tolist(), strict=True)
@@ -86,27 +89,7 @@ def set_cursor(connection: Connection, learner: str, run_id: int) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["learner"], set_={"run_id": run_id}))
 
 
-_RUNS: Select[Any] = (
-    select(
-        run,
-        processor.c.name.label("processor"),
-        device.c.device_id,
-        device.c.soc,
-        device.c.os,
-        device.c.drivers,
-        framework.c.name.label("framework"),
-        framework.c.version,
-        model.c.name.label("model_name"),
-        model.c.digest,
-        context.c.fields,
-    )
-    .join(processor, processor.c.id == run.c.processor_id)
-    .join(device, device.c.id == processor.c.device)
-    .join(framework, framework.c.id == run.c.framework_id)
-    .join(model, model.c.id == run.c.model_id)
-    .join(context, context.c.id == run.c.context_id)
-    .where(device.c.quarantined.is_(False))
-)
+_RUNS = DESCRIBED_RUNS.where(device.c.quarantined.is_(False))
 """Runs to learn from; those of a device set aside are stored and never read."""
 
 
@@ -126,6 +109,16 @@ def _query(row: Row[Any], operators: tuple[Any, ...]) -> RunQuery:
     )
 
 
+def _targets(connection: Connection) -> dict[int, str]:
+    return {row.id: row.name for row in connection.execute(select(execution_target))}
+
+
+def _fell_back(row: Row[Any], ran_on: NDArray[np.int64], targets: Mapping[int, str]) -> frozenset[int]:
+    """Return the positions that ran elsewhere; `ran_on` holds ids of targets, 0 where the run ran."""
+    places = [(position, targets[int(ran_on[position])]) for position in np.flatnonzero(ran_on).tolist()]
+    return elsewhere(places, row.processor, row.kind)
+
+
 def _processors(connection: Connection, key: PredictorKey) -> list[int]:
     """Return the processors (of all devices) that a predictor is for."""
     rows = connection.execute(
@@ -137,15 +130,15 @@ def _processors(connection: Connection, key: PredictorKey) -> list[int]:
 
 
 def _timings(connection: Connection, run_ids: list[int]) -> NDArray[np.int64]:
-    """Return rows of (run id, operator id, latency in ns), in order of run and position."""
+    """Return rows of (run id, operator id, latency in ns, where it fell back to or 0), as they ran."""
     if not run_ids:
-        return np.empty((0, 3), dtype=np.int64)
+        return np.empty((0, 4), dtype=np.int64)
     query = (
-        select(timing.c.run_id, timing.c.operator_id, timing.c.latency_ns)
+        select(timing.c.run_id, timing.c.operator_id, timing.c.latency_ns, func.coalesce(timing.c.ran_on, 0))
         .where(timing.c.run_id.in_(bindparam("ids", expanding=True)))
         .order_by(timing.c.run_id, timing.c.position)
     )
     rows: list[Any] = []
     for start in range(0, len(run_ids), 1000):
         rows += connection.execute(query, {"ids": run_ids[start : start + 1000]}).all()
-    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+    return np.array(rows, dtype=np.int64).reshape(-1, 4)

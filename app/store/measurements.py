@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 
 from app.store import support
-from app.store.batch import Batch, ProcessorRecord, RunRecord, Stored, TransferRecord, context_values
+from app.store.batch import Batch, RunRecord, Stored, TransferRecord, context_values
 from app.store.bulk import Bulk, DeviceChange, TimingColumns
 from app.store.bulk_postgres import PostgresBulk
 from app.store.bulk_sqlite import SqliteBulk
@@ -89,6 +89,7 @@ class StoredRun:
             ),
             total_us=record.total_ns / 1000,
             latency_us=self.batch.latency_ns[self.start : end] / 1000,
+            fell_back=self.batch.fell_back(record),
         )
 
 
@@ -283,12 +284,10 @@ class MeasurementWriter:
 
 
 def _told(item: StoredRun) -> Told:
-    """Return where a run's operators ran, with the kind of its processor as declared or as its name tells."""
-    name = item.record.processor
-    declared = (place.kind for place in item.batch.device.processors if place.name == name)
-    kind = next(declared, ProcessorRecord.named(name).kind)
+    """Return which of a run's operators fell back."""
     indexes = item.batch.operator_index[item.start : item.start + item.record.length].tolist()
-    return Told(item.key, kind, [item.batch.operators[index] for index in indexes], item.record)
+    operators = [item.batch.operators[index] for index in indexes]
+    return Told(item.key, operators, item.batch.fell_back(item.record))
 
 
 def _update_devices(bulk: Bulk, group: _Group) -> None:

@@ -7,11 +7,34 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import Connection, Row, Select, select, tuple_
 
 from app.store.operators import OperatorReader
 from app.store.tables import context, device, execution_target, framework, model, processor, run, timing
 from predictors.graph import Operator
+
+DESCRIBED_RUNS: Select[Any] = (
+    select(
+        run,
+        processor.c.name.label("processor"),
+        processor.c.kind,
+        device.c.device_id,
+        device.c.soc,
+        device.c.os,
+        device.c.drivers,
+        framework.c.name.label("framework"),
+        framework.c.version,
+        model.c.name.label("model_name"),
+        model.c.digest,
+        context.c.fields,
+    )
+    .join(processor, processor.c.id == run.c.processor_id)
+    .join(device, device.c.id == processor.c.device)
+    .join(framework, framework.c.id == run.c.framework_id)
+    .join(model, model.c.id == run.c.model_id)
+    .join(context, context.c.id == run.c.context_id)
+)
+"""Runs with all that their rows refer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +89,7 @@ def list_runs(
     with_timings: bool = False,
 ) -> list[RunInfo]:
     """Return up to `limit` runs, newest start first, from the one after `after` (its start and id) on."""
-    query = _select().order_by(run.c.started_at_us.desc(), run.c.id.desc()).limit(limit)
+    query = DESCRIBED_RUNS.order_by(run.c.started_at_us.desc(), run.c.id.desc()).limit(limit)
     if wanted.device_id is not None or wanted.processor is not None:
         query = query.where(run.c.processor_id.in_(_processors(connection, wanted)))
     if wanted.model is not None:
@@ -83,26 +106,6 @@ def list_runs(
     rows = connection.execute(query).all()
     timings = _timings(connection, [row.id for row in rows]) if with_timings else None
     return [_info(row, None if timings is None else tuple(timings[row.id])) for row in rows]
-
-
-def _select() -> Any:  # noqa: ANN401
-    return (
-        select(
-            run,
-            processor.c.name.label("processor"),
-            device.c.device_id,
-            framework.c.name.label("framework"),
-            framework.c.version,
-            model.c.name.label("model_name"),
-            model.c.digest,
-            context.c.fields,
-        )
-        .join(processor, processor.c.id == run.c.processor_id)
-        .join(device, device.c.id == processor.c.device)
-        .join(framework, framework.c.id == run.c.framework_id)
-        .join(model, model.c.id == run.c.model_id)
-        .join(context, context.c.id == run.c.context_id)
-    )
 
 
 def _processors(connection: Connection, wanted: RunFilter) -> list[int]:

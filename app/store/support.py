@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from app.store.batch import RunRecord
 from app.store.tables import operator_support
 from app.store.upsert import insert_or
 from predictors.graph import Operator
@@ -17,12 +16,11 @@ MOST_COUNTED = 2_000
 
 
 class Told(NamedTuple):
-    """A stored run that told where its operators ran."""
+    """A stored run that told where its operators ran: `fell_back` are the positions that ran elsewhere."""
 
     key: PredictorKey
-    kind: str
     operators: Sequence[Operator | None]
-    record: RunRecord
+    fell_back: frozenset[int]
 
 
 class Support(NamedTuple):
@@ -33,16 +31,14 @@ class Support(NamedTuple):
 
 
 def add(connection: Connection, runs: Sequence[Told]) -> None:
-    """Count where the operators of some runs ran; the kind of a processor (`gpu`) is a name for it too."""
+    """Count where the operators of some runs ran."""
     counts: dict[tuple[str, str, str, str], list[int]] = defaultdict(lambda: [0, 0])
     for told in runs:
-        home = {told.key.processor, told.kind}
-        away = {position for position, place in told.record.ran_on or () if place not in home}
         for position, operator in enumerate(told.operators):
             if operator is not None:
                 key = (told.key.soc, told.key.processor, told.key.framework, operator.op_type)
                 counts[key][0] += 1
-                counts[key][1] += position in away
+                counts[key][1] += position in told.fell_back
     if not counts:
         return
     table = operator_support

@@ -48,7 +48,8 @@ def test_a_run_and_what_follows_changes_no_earlier_prediction(
     stream: list[Run], played: list[Scored], place: int
 ) -> None:
     run = stream[place]
-    changed = [*stream[:place], replace(run, total_us=run.total_us * 9, latency_us=run.latency_us * 9)]
+    outcome = replace(run, total_us=run.total_us * 9, latency_us=run.latency_us * 9, fell_back=frozenset({0}))
+    changed = [*stream[:place], outcome]
     changed += [replace(other, total_us=other.total_us / 7) for other in stream[place + 1 :]]
     assert totals(play(changed))[: place + 1] == totals(played)[: place + 1]
 

@@ -1,12 +1,10 @@
 """What was foreseen before an execution, draws, and counts of where operators ran."""
 
-import uuid
-
 import pytest
 from sqlalchemy import update
 
 from app.store import draws, forecasts, plans, retention, support
-from app.store.batch import RunRecord
+from app.store.batch import elsewhere
 from app.store.draws import Draw
 from app.store.engine import Database
 from app.store.support import MOST_COUNTED, Support, Told
@@ -60,11 +58,7 @@ def test_a_seed_may_draw_again(database: Database) -> None:
 
 
 def told(places: list[str], op_type: str = "Conv") -> Told:
-    away = [(position, place) for position, place in enumerate(places) if place != "gpu-0"]
-    record = RunRecord(
-        uuid.uuid4(), 0, "gpu-0", "mnn", "m", "", None, "{}", True, False, 1, None, None, len(places), away
-    )
-    return Told(KEY, "gpu", [Operator(op_type)] * len(places), record)
+    return Told(KEY, [Operator(op_type)] * len(places), elsewhere(enumerate(places), "gpu-0", "gpu"))
 
 
 def test_where_operators_ran_is_counted_and_old_counts_fade(database: Database) -> None:

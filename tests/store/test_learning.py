@@ -26,7 +26,7 @@ def test_runs_come_back_in_order_and_whole(database: Database) -> None:
     sent = [
         run(),
         run(processor="cpu:0", operators=[], latency_us=[]),
-        run(operators=[2, 3], latency_us=[1.5, 2.0]),
+        run(operators=[2, 3], latency_us=[1.5, 2.0], ran_on=["gpu", "cpu"]),
     ]
     seen = store(database, batch(*sent[:2]), batch(sent[2]))
     reader = learning.RunReader()
@@ -46,6 +46,7 @@ def test_runs_come_back_in_order_and_whole(database: Database) -> None:
     assert first.query.operators[1] is first.query.operators[2]
     np.testing.assert_array_equal(first.latency_us, [3116.0, 410.5, 0.0])
     assert records[1].run.query.operators == ()
+    assert [r.run.fell_back for r in records] == [frozenset(), frozenset(), frozenset({1})]
     assert records[2].run.query.operators[0].inputs == ((),)
     for hooked, record in zip(seen, records, strict=True):
         live = hooked.to_run()
@@ -55,6 +56,7 @@ def test_runs_come_back_in_order_and_whole(database: Database) -> None:
             record.run.total_us,
         )
         np.testing.assert_array_equal(live.latency_us, record.run.latency_us)
+        assert live.fell_back == record.run.fell_back
 
 
 def test_a_failing_hook_stores_nothing(database: Database) -> None:
