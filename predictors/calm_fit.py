@@ -44,15 +44,18 @@ def fit_calm(
 
 
 def operator_samples(runs: Sequence[Run]) -> list[OperatorSample]:
-    """Return the trimmed mean latency of each distinct operator, in a stable order."""
-    latencies: dict[Operator, list[float]] = defaultdict(list)
+    """Return the trimmed mean latency of each distinct operator in each place, in a stable order."""
+    here: dict[Operator, list[float]] = defaultdict(list)
+    elsewhere: dict[Operator, list[float]] = defaultdict(list)
     for run in runs:
-        for operator, latency in zip(run.query.operators, run.latency_us.tolist(), strict=False):
-            values = latencies[operator]
+        timed = zip(run.query.operators, run.latency_us.tolist(), strict=False)
+        for position, (operator, latency) in enumerate(timed):
+            values = (elsewhere if position in run.fell_back else here)[operator]
             if len(values) < _SAMPLES_PER_OPERATOR:
                 values.append(latency)
     return [
-        OperatorSample(operator, trimmed_mean(np.array(values)), len(values))
+        OperatorSample(operator, trimmed_mean(np.array(values)), len(values), fell_back)
+        for fell_back, latencies in ((False, here), (True, elsewhere))
         for operator, values in sorted(latencies.items(), key=lambda item: item[0].signature)
     ]
 

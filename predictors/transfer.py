@@ -28,10 +28,14 @@ _SAME_SOC = 10
 
 @dataclass(frozen=True)
 class Kind:
-    """Processors of one kind under one framework: the reference, and each one's log slowness against it."""
+    """Processors of one kind under one framework: the reference, and each one's log slowness against it.
+
+    `elsewhere` is the same of the operators that they hand to other processors; empty where none does.
+    """
 
     reference: OperatorModel
     log_slowness: Mapping[PredictorKey, float]
+    elsewhere: Mapping[PredictorKey, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,20 @@ class Pool:
         kind = self.kinds.get(kind_of(key))
         if kind is None:
             return PRIOR
-        alike = {other: likeness(key, other) for other in kind.log_slowness}
-        most = max(alike.values())
-        nearest = [slowness for other, slowness in kind.log_slowness.items() if alike[other] == most]
-        return replace(kind.reference.scaled(float(np.mean(nearest))), seen_types=frozenset())
+        own = _started(kind.reference, key, kind.log_slowness)
+        if own.elsewhere is None:
+            return own
+        return replace(own, elsewhere=_started(own.elsewhere, key, kind.elsewhere))
+
+
+def _started(
+    reference: OperatorModel, key: PredictorKey, log_slowness: Mapping[PredictorKey, float]
+) -> OperatorModel:
+    """Return the reference at the speed of a processor's nearest relatives."""
+    alike = {other: likeness(key, other) for other in log_slowness}
+    most = max(alike.values(), default=0)
+    nearest = [slowness for other, slowness in log_slowness.items() if alike[other] == most]
+    return replace(reference.scaled(float(np.mean(nearest or [0.0]))), seen_types=frozenset())
 
 
 def nearest(key: PredictorKey, known: Iterable[PredictorKey]) -> PredictorKey | None:
@@ -96,18 +110,36 @@ def likeness(key: PredictorKey, other: PredictorKey) -> int:
 
 
 def _fit_kind(known: Mapping[PredictorKey, Sequence[OperatorSample]]) -> Kind:
-    keys = list(known)
+    reference: list[OperatorSample] = []
+    log_slowness: list[dict[PredictorKey, float]] = []
+    for fell_back in (False, True):
+        own = {
+            key: [item for item in samples if item.fell_back == fell_back] for key, samples in known.items()
+        }
+        effects, slowness = _reference({key: samples for key, samples in own.items() if samples})
+        reference += effects
+        log_slowness.append(slowness)
+    return Kind(OperatorModel.fit(reference), *log_slowness)
+
+
+def _reference(
+    known: Mapping[PredictorKey, Sequence[OperatorSample]],
+) -> tuple[list[OperatorSample], dict[PredictorKey, float]]:
+    """Return what a processor of middling speed would take, and each one's log slowness against it."""
+    if not known:
+        return [], {}
     samples = [sample for own in known.values() for sample in own]
     index = {operator: i for i, operator in enumerate(dict.fromkeys(sample.operator for sample in samples))}
     places = np.array([index[sample.operator] for sample in samples])
-    processors = np.repeat(np.arange(len(keys)), [len(own) for own in known.values()])
+    processors = np.repeat(np.arange(len(known)), [len(own) for own in known.values()])
     logs = np.log(np.maximum([sample.latency_us for sample in samples], FLOOR_US))
     effects, slowness = _split(places, processors, logs)
     counts = np.bincount(places, [float(sample.count) for sample in samples])
-    reference = OperatorModel.fit(
-        [OperatorSample(operator, exp(effects[i]), int(counts[i])) for operator, i in index.items()]
-    )
-    return Kind(reference, dict(zip(keys, slowness.tolist(), strict=True)))
+    common = [
+        OperatorSample(operator, exp(effects[i]), int(counts[i]), samples[0].fell_back)
+        for operator, i in index.items()
+    ]
+    return common, dict(zip(known, slowness.tolist(), strict=True))
 
 
 def _split(places: NDArray[np.int64], processors: NDArray[np.int64], logs: Floats) -> tuple[Floats, Floats]:

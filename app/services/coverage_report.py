@@ -224,7 +224,7 @@ def _knowledge(version: PredictorVersion, operator: Operator) -> str:
     model = version.calm.operators
     if operator.op_type not in model.seen_types:
         return FALLBACK
-    return MEASURED if operator.signature in model.measured else LEARNED
+    return MEASURED if model.was_measured(operator) else LEARNED
 
 
 def _pooled(models: Sequence[ModelCoverage], samples: Mapping[str, int]) -> list[OperatorType]:

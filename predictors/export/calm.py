@@ -18,7 +18,7 @@ from predictors.cost_law import PRIOR_LOG, CostLaw
 from predictors.export.graphs import Builder, Declared, Shape
 from predictors.export.onnx_predictor import known_name
 from predictors.families import FAMILIES
-from predictors.operator_model import FLOOR_US, MOST_LOG
+from predictors.operator_model import FLOOR_US, MOST_LOG, OperatorModel
 
 STRING, DOUBLE = onnx.TensorProto.STRING, onnx.TensorProto.DOUBLE
 
@@ -26,14 +26,7 @@ STRING, DOUBLE = onnx.TensorProto.STRING, onnx.TensorProto.DOUBLE
 def calm_graph(calm: CalmModel, columns: int) -> bytes:
     """Return the graph's bytes; `columns` is the width of `place`."""
     build = Builder()
-    operators = calm.operators
-    logs = _law(build, operators.law)
-    for correction in operators.corrections:
-        logs = build.op("Add", logs, _correction(build, correction))
-    bounds = (log(FLOOR_US), MOST_LOG)
-    memory = build.numbers("signature", operators.measured, 0.0)
-    logs = build.clipped(build.op("Add", build.clipped(logs, *bounds), memory), *bounds)
-    latencies = build.op("Exp", logs)
+    latencies = build.op("Exp", _operators(build, calm.operators))
     log_total, known = _total(build, calm, latencies)
     n = ["n"]
     inputs: dict[str, Declared] = {
@@ -51,6 +44,27 @@ def calm_graph(calm: CalmModel, columns: int) -> bytes:
         "known": (known, [1]),
     }
     return build.model("calm", inputs, outputs, {"reference": calm.reference})
+
+
+def _operators(build: Builder, model: OperatorModel) -> str:
+    """Add a model of operators: log latencies where each is expected to run."""
+    logs = _law(build, model.law)
+    for correction in model.corrections:
+        logs = build.op("Add", logs, _correction(build, correction))
+    bounds = (log(FLOOR_US), MOST_LOG)
+    memory = build.numbers("signature", model.measured, 0.0)
+    logs = build.clipped(build.op("Add", build.clipped(logs, *bounds), memory), *bounds)
+    if model.elsewhere is None:
+        return logs
+    fall_backs = model.fall_backs
+    usual = build.codes(
+        "op_type", {name: int(fall_backs.expected_of_type(name)) for name in fall_backs.types}, 0
+    )
+    own = build.codes("signature", {name: int(away) for name, away in fall_backs.exceptions.items()}, -1)
+    chosen = build.op("Where", build.op("Less", own, build.indexes(0)), usual, own)
+    return build.op(
+        "Where", build.op("Greater", chosen, build.indexes(0)), _operators(build, model.elsewhere), logs
+    )
 
 
 def _law(build: Builder, law: CostLaw) -> str:

@@ -128,6 +128,21 @@ def test_operator_models_with_siblings_are_exported_too() -> None:
     assert predictor.operator_latencies_us(operators) == pytest.approx(expected, rel=PARITY)
 
 
+def test_operators_that_fall_back_are_exported_too() -> None:
+    samples = [OperatorSample(op, 10.0 + i, 4, op.op_type == "Relu") for i, op in enumerate(set_of(3))]
+    model = OperatorModel.fit([*samples, OperatorSample(set_of(4)[0], 90.0, 4, fell_back=True)])
+    assert model.fall_backs.exceptions
+    version = PredictorVersion(KEY)
+    predictor = OnnxPredictor(export_version(replace(version, calm=replace(version.calm, operators=model))))
+    operators = [*network(3), *network(4), Operator("NoSuchOperator")]
+    expected = np.exp(model.log_latency_us(operators))
+    assert predictor.operator_latencies_us(operators) == pytest.approx(expected, rel=PARITY)
+
+
+def set_of(seed: int) -> list[Operator]:
+    return list(dict.fromkeys(network(seed)))
+
+
 def test_predicting_needs_no_lightgbm() -> None:
     code = "import sys, predictors.export.onnx_predictor; sys.exit('lightgbm' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
