@@ -57,7 +57,7 @@ def plan_table(answer: Json) -> Table:
             milliseconds(plan["latency_us"]["mean"]),
             milliseconds(plan["latency_us"]["p90"]),
             milliseconds(plan["offline_latency_us"]),
-            f"{plan['speedup_over_best_single']:.2f} ×",
+            factor(plan["speedup_over_best_single"]),
         )
     return table
 
@@ -196,6 +196,11 @@ def percent(share: float | None) -> str:
 def milliseconds(latency_us: float | None) -> str:
     """Return a latency in milliseconds, a dash where there is none."""
     return "–" if latency_us is None else f"{latency_us / 1000:.2f} ms"
+
+
+def factor(ratio: float | None) -> str:
+    """Return how many times as much, a dash where there is nothing to compare with."""
+    return "–" if ratio is None else f"{ratio:.2f} ×"
 
 
 def _figure(rungs: Json, rung: str, name: str) -> float | None:
