@@ -11,6 +11,7 @@ import pandas as pd
 
 from app.experiments.experiment import Bench, Options, Outcome
 from app.experiments.words import Figures, host_line, percent, table
+from collectors.device import ENGINES, ONNXRUNTIME, OPENVINO
 from collectors.errors import CollectorError, PlanError
 from collectors.executor.engines import build
 from collectors.executor.source import SourceModel
@@ -18,7 +19,8 @@ from collectors.executor.stage_model import cut_stage
 from collectors.models import ModelFile, find_models
 from collectors.openvino import openvino
 
-ENGINES = {"onnxruntime": "cpu", "openvino": "ov"}
+PREFIXES = {engine: prefix for prefix, engine in ENGINES.items()}
+"""Of the names of processors under each engine."""
 
 
 def run(options: Options) -> Outcome:
@@ -46,8 +48,8 @@ def _engines() -> tuple[list[str], dict[str, str]]:
     try:
         openvino()
     except CollectorError as error:
-        return ["onnxruntime"], {"openvino": str(error)}
-    return list(ENGINES), {}
+        return [ONNXRUNTIME], {OPENVINO: str(error)}
+    return list(PREFIXES), {}
 
 
 def _tried(file: ModelFile, engine: str, end: float) -> list[dict[str, object]]:
@@ -79,7 +81,7 @@ def _refusal(source: SourceModel, name: str, outputs: Sequence[str], engine: str
         cut = cut_stage(source, [name], [output for output in outputs if output], None)
         inputs = {tensor: np.zeros(source.shape(tensor), source.dtype(tensor)) for tensor in cut.inputs}
         results = [np.zeros(source.shape(tensor), source.dtype(tensor)) for tensor in cut.outputs]
-        build(f"{ENGINES[engine]}:{core}", core, cut.model.SerializeToString(), inputs, results).run()
+        build(f"{PREFIXES[engine]}:{core}", core, cut.model.SerializeToString(), inputs, results).run()
     except Exception as error:  # noqa: BLE001 - whatever an engine raises is why it cannot
         return str(error).splitlines()[0][:200] or type(error).__name__
     return ""

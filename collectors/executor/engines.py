@@ -5,12 +5,11 @@ from typing import Any, Protocol
 
 import onnxruntime as ort
 
+from collectors.device import ENGINES, OPENVINO
 from collectors.errors import PlanError
 from collectors.executor.execution import Array
 from collectors.openvino import SINGLE_THREAD, openvino
 from collectors.pinning import pinned
-
-OPENVINO_PREFIX = "ov"
 
 
 class StageSession(Protocol):
@@ -74,7 +73,7 @@ def onnxruntime_session(model: bytes) -> ort.InferenceSession:
 
 def engine_of(processor: str) -> Engine:
     """Return the engine that a processor's name stands for."""
-    return OpenVinoStage if processor.partition(":")[0] == OPENVINO_PREFIX else OnnxRuntimeStage
+    return OpenVinoStage if ENGINES.get(processor.partition(":")[0]) == OPENVINO else OnnxRuntimeStage
 
 
 def build(

@@ -1,1 +1,1 @@
-"""Engines that time a model on one processor, discovered by being here."""
+"""Engines that time a model on one processor."""
