@@ -31,6 +31,8 @@ OTHER_VARIABLES = """\
 | `SOCAST_TEST_POSTGRES_URL` | tests and benchmarks use this PostgreSQL server instead of one from a wheel |
 | `SOCAST_TRACES` | folder of development traces for tests and accuracy tables |
 | `SOCAST_BENCH_SECONDS` | how long `make bench` saturates each database (default 10) |
+| `SOCAST_BENCH_RUNS` | runs of the month that `make bench ARGS=reports` reads reports of (default 1000000) |
+| `SOCAST_TEST_BROWSER_REQUIRED` | without a browser the tests of the pages fail instead of skipping |
 """
 
 
