@@ -1,11 +1,13 @@
 """LightGBM regressors as plain text: fitted deterministically on one thread, stored without pickles."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
+
+from predictors.trees import Trees
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +26,6 @@ class Boosted:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.booster = lightgbm.Booster(model_str=text)
 
     @classmethod
     def fit(
@@ -39,6 +40,8 @@ class Boosted:
         base: "Boosted | None" = None,
     ) -> "Boosted":
         """Fit on (n, n_features) rows; with `base` append `rounds` trees to it instead of starting anew."""
+        import lightgbm
+
         data = lightgbm.Dataset(
             rows,
             targets,
@@ -50,26 +53,33 @@ class Boosted:
             {**_COMMON, **parameters},
             data,
             num_boost_round=rounds,
-            init_model=None if base is None else base.booster,
+            init_model=None if base is None else lightgbm.Booster(model_str=base.text),
+            keep_training_booster=True,
         )
         return cls(booster.model_to_string())
+
+    @cached_property
+    def _trees(self) -> Trees:
+        return Trees(self.text)
 
     @property
     def tree_count(self) -> int:
         """Number of trees."""
-        return int(self.booster.num_trees())
+        return self._trees.tree_count
 
     @property
     def feature_count(self) -> int:
         """Number of features a row must have."""
-        return int(self.booster.num_feature())
+        return self._trees.feature_count
 
     def predict(self, rows: Floats) -> Floats:
         """Return one value per row, float64, shape (n,)."""
-        if len(rows) == 0:
-            return np.empty(0)
-        return np.asarray(self.booster.predict(rows, num_threads=1), dtype=np.float64)
+        return self._trees.predict(rows)
 
     def contributions(self, rows: Floats) -> Floats:
         """Return TreeSHAP contributions, shape (n, n_features + 1); the last column is the base value."""
-        return np.asarray(self.booster.predict(rows, pred_contrib=True, num_threads=1), dtype=np.float64)
+        return self._trees.contributions(rows)
+
+    def gains(self) -> Floats:
+        """Return by how much all splits on each feature reduced the loss, shape (n_features,)."""
+        return self._trees.gains()

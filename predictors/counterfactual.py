@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtrit
 
 from predictors.estimates import Estimate
 
@@ -54,5 +54,5 @@ def value_of(latency_us: ArrayLike, propensity: ArrayLike, agrees: ArrayLike) ->
     value = float(weight @ latency / total)
     # The linearised variance of a ratio of sums; few effective observations have fat tails.
     deviation = float(np.sqrt(((weight * (latency - value)) ** 2).sum()) / total)
-    reach = float(stats.t.ppf((1 + _LEVEL) / 2, effective - 1)) * deviation
+    reach = float(stdtrit(effective - 1, (1 + _LEVEL) / 2)) * deviation
     return PolicyValue(Estimate(value, value - reach, value + reach, n), effective, supported)

@@ -2,8 +2,6 @@
 
 from typing import Protocol
 
-from river.drift import ADWIN, PageHinkley
-
 
 class DriftDetector(Protocol):
     """Watches the misses of one predictor."""
@@ -29,6 +27,8 @@ class ResidualDrift:
     _CLIP = 1.0
 
     def __init__(self) -> None:
+        from river.drift import ADWIN, PageHinkley  # Loads scikit-learn and pandas, which few processes need.
+
         self._adwin = ADWIN(delta=0.0005, clock=16)
         self._steps = PageHinkley(min_instances=40, delta=0.02, threshold=6.0, mode="up")
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +38,8 @@ def fit(design: Floats, measured: Floats, priors: Sequence[Prior]) -> Floats:
     start = np.array([prior.value for prior in priors])
     if not len(measured):
         return start
+    from scipy.optimize import nnls  # Loads slowly, and few processes fit anything.
+
     measured = np.maximum(measured, 0.1)
     predicted, weight, trust = measured, np.ones(len(measured)), np.ones(len(priors))
     heaviness = np.sqrt([prior.observations for prior in priors])

@@ -102,7 +102,7 @@ def importances(database: Database, version_id: int) -> list[tuple[str, float]]:
             return []
     if version.runtime.median is None:
         return []
-    gains = version.runtime.median.booster.feature_importance(importance_type="gain")
+    gains = version.runtime.median.gains()
     whole = max(float(gains.sum()), 1e-12)
     named = zip(NAMES, (gains / whole).tolist(), strict=False)
     return sorted(((name, share) for name, share in named if share > 0), key=lambda item: -item[1])

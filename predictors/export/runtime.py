@@ -7,6 +7,7 @@ context widen them. Outputs: `mean_us` float64 (1,); `quantiles_us` float64 (9,)
 float64 (1,): what calm operator latencies are to be multiplied by to give conditional means.
 """
 
+import lightgbm
 import onnx
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
@@ -86,7 +87,8 @@ def _blended(build: Builder, own: str, other: str, share: str) -> str:
 def _trees(build: Builder, boosted: Boosted, rows: str) -> str:
     """Add a LightGBM ensemble, converted by onnxmltools, as a float64 value of shape (1,)."""
     features = [("circumstances", FloatTensorType([None, boosted.feature_count]))]
-    converted = convert_lightgbm(boosted.booster, initial_types=features, target_opset=15, zipmap=False)
+    booster = lightgbm.Booster(model_str=boosted.text)
+    converted = convert_lightgbm(booster, initial_types=features, target_opset=15, zipmap=False)
     ensembles = [node for node in converted.graph.node if node.op_type == "TreeEnsembleRegressor"]
     if len(ensembles) != 1:
         raise ValueError(f"the trees were converted into {len(ensembles)} ensembles instead of one")
