@@ -30,8 +30,6 @@ NAMES = (
 )
 """The vector's components, in order."""
 
-CATEGORICAL = (NAMES.index("family"), NAMES.index("fused_activation"))
-
 _ACTIVATIONS = ("", "Relu", "Relu6", "Clip", "HardSigmoid", "HardSwish", "Sigmoid", "Tanh", "LeakyRelu")
 
 

@@ -150,15 +150,6 @@ class ModelGraph:
             for node in self.nodes
         )
 
-    @cached_property
-    def successors(self) -> tuple[tuple[int, ...], ...]:
-        """For each node the sorted indexes of the nodes that read its outputs."""
-        followers: list[list[int]] = [[] for _ in self.nodes]
-        for index, before in enumerate(self.predecessors):
-            for earlier in before:
-                followers[earlier].append(index)
-        return tuple(tuple(indexes) for indexes in followers)
-
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that holds the whole graph; equal operators are written once."""
         distinct = {node.operator.canonical: node.operator for node in self.nodes}

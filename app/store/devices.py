@@ -111,12 +111,6 @@ def list_by_last_seen(connection: Connection, limit: int) -> list[DeviceInfo]:
     return _devices(connection, connection.execute(query).all())
 
 
-def latest_context(connection: Connection, device_id: str) -> dict[str, Any] | None:
-    """Return the newest context received of a device, None before its first run."""
-    text = connection.scalar(select(device.c.context).where(device.c.device_id == device_id))
-    return None if text is None else json.loads(text)
-
-
 def quarantined(connection: Connection) -> frozenset[str]:
     """Return the devices that are set aside."""
     return frozenset(connection.scalars(select(device.c.device_id).where(device.c.quarantined.is_(True))))

@@ -42,14 +42,6 @@ def matrix_plus_bias(graph: Rewriting, first: Op, second: Op) -> bool:
     return shape in {result[1:], (1, *result[1:]), result} and result == graph.shape(first.outputs[0])
 
 
-def same_shape(graph: Rewriting, first: Op, second: Op) -> bool:
-    """Hold where both operands of the second operator are computed and have its result's shape."""
-    result = graph.shape(second.outputs[0])
-    return len(second.inputs) == 2 and all(
-        graph.shape(name) == result and not graph.is_constant(name) for name in second.inputs
-    )
-
-
 def bounded_by_constants(graph: Rewriting, _first: Op, second: Op) -> bool:
     """Hold where all further inputs of the second operator are known when the model is loaded."""
     return all(graph.is_constant(name) for name in second.inputs[1:])
