@@ -33,6 +33,11 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+def is_tflite(data: bytes) -> bool:
+    """Tell by its identifier whether a file is TensorFlow Lite."""
+    return data[4:8] == b"TFL3"
+
+
 def check_bytes(data: bytes, limits: Limits) -> None:
     """Refuse files that are empty, too large, or plainly something else."""
     if len(data) > limits.size_bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from predictors.graph import ModelGraph, Shape
-from predictors.model_file import DEFAULT_LIMITS, Limits
+from predictors.model_file import DEFAULT_LIMITS, Limits, is_tflite
 
 
 def read(
@@ -18,7 +18,7 @@ def read(
     Raises `GraphError`; see the readers for what `input_shapes` may bind.
     """
     # Each format's library is loaded only when a file of it comes.
-    if data[4:8] == b"TFL3":
+    if is_tflite(data):
         from predictors import tflite_reader
 
         return tflite_reader.read(data, input_shapes=input_shapes, limits=limits, name=name)
@@ -29,7 +29,7 @@ def read(
 
 def without_weights(data: bytes) -> bytes | None:
     """Return an ONNX file without its weights, None for other formats; `data` must be readable."""
-    if data[4:8] == b"TFL3":
+    if is_tflite(data):
         return None
     from predictors import onnx_skeleton
 

@@ -16,10 +16,9 @@ import tflite
 
 from predictors.graph import AttributeValue, ModelGraph, Node, Operator, Shape, Tensor
 from predictors.graph_errors import GraphError, GraphFault
-from predictors.model_file import DEFAULT_LIMITS, Limits, check_bytes, ordered, unique_names
+from predictors.model_file import DEFAULT_LIMITS, Limits, check_bytes, is_tflite, ordered, unique_names
 from predictors.onnx_shapes import MAX_DIMENSION
 
-_IDENTIFIER = b"TFL3"
 _MAX_RANK = 16
 _MAX_OPERANDS = 4096
 _CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2D", "TransposeConv"})
@@ -42,11 +41,6 @@ _INTEGERS: Mapping[str, str] = {
     "AdjY": "transB",
 }
 """Options that are taken over as they are, under their ONNX names."""
-
-
-def is_tflite(data: bytes) -> bool:
-    """Tell by its identifier whether a file is TensorFlow Lite."""
-    return data[4:8] == _IDENTIFIER
 
 
 def read(

@@ -5,9 +5,9 @@ The patterns follow its graph transformers by name (`ConvBNFusion`, `ConvActivat
 in the profiles of version 1.31.
 """
 
-from predictors.fusion import conditions
 from predictors.fusion.cleaning import clean
 from predictors.fusion.dense import SCALING, flatten_products, merge_reshapes
+from predictors.fusion.folding import folded_into
 from predictors.fusion.nchwc import BlockedLayout
 from predictors.fusion.patterns import Chain, Template, apply_chains, apply_templates
 from predictors.fusion.rewriting import Rewriting
@@ -16,14 +16,7 @@ _CONV = frozenset({"Conv"})
 
 PACKED = frozenset({"Gemm", "FusedGemm", "MatMul"})
 
-FOLDING = (
-    Chain(_CONV, frozenset({"BatchNormalization"}), bias=1, when=conditions.known_statistics),
-    Chain(_CONV, frozenset({"Mul"}), when=conditions.per_channel_constant),
-    Chain(_CONV, frozenset({"Add"}), bias=0, when=conditions.per_channel_constant),
-    Chain(
-        frozenset({"MatMul"}), frozenset({"Add"}), "Gemm", reads_more=True, when=conditions.matrix_plus_bias
-    ),
-)
+FOLDING = folded_into(_CONV)
 
 ACTIVATIONS = (
     Chain(_CONV, frozenset({"Relu", "Sigmoid", "Tanh"}), "FusedConv", activation=True),

@@ -9,20 +9,14 @@ Types keep their ONNX names, which importers of measurements use too.
 
 from predictors.fusion import conditions
 from predictors.fusion.cleaning import clean
+from predictors.fusion.folding import folded_into
 from predictors.fusion.patterns import Chain, apply_chains
 from predictors.fusion.rewriting import Rewriting
 
 _CONV = frozenset({"Conv", "Conv2D", "DepthwiseConv2D"})
 _DENSE = frozenset({"Gemm", "FullyConnected"})
 
-FOLDING = (
-    Chain(_CONV, frozenset({"BatchNormalization"}), bias=1, when=conditions.known_statistics),
-    Chain(_CONV, frozenset({"Mul"}), when=conditions.per_channel_constant),
-    Chain(_CONV, frozenset({"Add"}), bias=0, when=conditions.per_channel_constant),
-    Chain(
-        frozenset({"MatMul"}), frozenset({"Add"}), "Gemm", reads_more=True, when=conditions.matrix_plus_bias
-    ),
-)
+FOLDING = folded_into(_CONV)
 TFLITE_ACTIVATIONS = (
     Chain(
         _CONV | _DENSE | {"Add", "Mul", "MaxPool", "AveragePool"},

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from predictors.cost import macs
 from predictors.graph import ModelGraph
 from predictors.graph_errors import GraphError, GraphFault
-from predictors.model_file import Limits
-from predictors.tflite_reader import is_tflite, read
+from predictors.model_file import Limits, is_tflite
+from predictors.tflite_reader import read
 from tests.tflite_models import small_tflite
 
 
