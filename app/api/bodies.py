@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.errors import MalformedBodyError, SocastError, TooLargeError, UnsupportedMediaError
 from app.services.budget import Budget, Reservation
+from app.settings import Settings
 
 CHUNK_BYTES = 1 << 20
 
@@ -23,6 +24,17 @@ class SlowBodyError(SocastError):
 
     status = 408
     title = "Request timeout"
+
+
+async def read_message(request: Request, settings: Settings, reservation: Reservation | None = None) -> bytes:
+    """Return the decompressed body of a JSON message, within the bounds that the settings name."""
+    return await read_body(
+        request,
+        max_body_bytes=settings.max_body_bytes,
+        max_decoded_bytes=settings.max_decoded_bytes,
+        timeout_s=settings.body_timeout_s,
+        reservation=reservation,
+    )
 
 
 async def read_body(

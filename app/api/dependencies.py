@@ -1,9 +1,9 @@
 """What endpoints need of the running service.
 
-These are coroutines because FastAPI hands plain functions to a thread, which costs more than a request.
+They are coroutines because FastAPI hands plain functions to a thread, which costs more than a request.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -18,48 +18,21 @@ from app.settings import Settings
 from app.store.engine import Database
 
 
-async def _settings(request: Request) -> Settings:
-    return request.app.state.settings  # type: ignore[no-any-return]
+def _part(name: str) -> Any:  # noqa: ANN401
+    """Return the dependency on a part that the running service keeps under a name."""
+
+    async def part(request: Request) -> Any:  # noqa: ANN401
+        return getattr(request.app.state, name)
+
+    return Depends(part)
 
 
-async def _database(request: Request) -> Database:
-    return request.app.state.database  # type: ignore[no-any-return]
-
-
-async def _ingest(request: Request) -> Ingest:
-    return request.app.state.ingest  # type: ignore[no-any-return]
-
-
-async def _shelf(request: Request) -> Shelf:
-    return request.app.state.shelf  # type: ignore[no-any-return]
-
-
-async def _plans(request: Request) -> PlanService:
-    return request.app.state.plans  # type: ignore[no-any-return]
-
-
-async def _outcomes(request: Request) -> OutcomeService:
-    return request.app.state.outcomes  # type: ignore[no-any-return]
-
-
-async def _predictions(request: Request) -> PredictService:
-    return request.app.state.predictions  # type: ignore[no-any-return]
-
-
-async def _coverage(request: Request) -> CoverageService:
-    return request.app.state.coverage  # type: ignore[no-any-return]
-
-
-async def _gate(request: Request) -> GateService:
-    return request.app.state.model_gate  # type: ignore[no-any-return]
-
-
-SettingsDep = Annotated[Settings, Depends(_settings)]
-DatabaseDep = Annotated[Database, Depends(_database)]
-IngestDep = Annotated[Ingest, Depends(_ingest)]
-ShelfDep = Annotated[Shelf, Depends(_shelf)]
-PlansDep = Annotated[PlanService, Depends(_plans)]
-OutcomesDep = Annotated[OutcomeService, Depends(_outcomes)]
-PredictionsDep = Annotated[PredictService, Depends(_predictions)]
-CoverageDep = Annotated[CoverageService, Depends(_coverage)]
-GateDep = Annotated[GateService, Depends(_gate)]
+SettingsDep = Annotated[Settings, _part("settings")]
+DatabaseDep = Annotated[Database, _part("database")]
+IngestDep = Annotated[Ingest, _part("ingest")]
+ShelfDep = Annotated[Shelf, _part("shelf")]
+PlansDep = Annotated[PlanService, _part("plans")]
+OutcomesDep = Annotated[OutcomeService, _part("outcomes")]
+PredictionsDep = Annotated[PredictService, _part("predictions")]
+CoverageDep = Annotated[CoverageService, _part("coverage")]
+GateDep = Annotated[GateService, _part("model_gate")]

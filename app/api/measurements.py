@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.api.bodies import read_body
+from app.api.bodies import read_message
 from app.api.dependencies import IngestDep, SettingsDep
 from app.api.documented import request_body
 from app.auth import require
@@ -35,13 +35,7 @@ async def post_measurements(
     if media not in (JSON, NDJSON):
         raise UnsupportedMediaError(f"Send `{JSON}` or `{NDJSON}`.")
     with ingest.reservation() as reservation:
-        body = await read_body(
-            request,
-            max_body_bytes=settings.max_body_bytes,
-            max_decoded_bytes=settings.max_decoded_bytes,
-            timeout_s=settings.body_timeout_s,
-            reservation=reservation,
-        )
+        body = await read_message(request, settings, reservation)
         bodies = [body] if media == JSON else [line for line in body.split(b"\n") if line.strip()]
         answers = await ingest.take(bodies, principal)
     if media == JSON:

@@ -6,7 +6,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from app.api.bodies import read_body
+from app.api.bodies import read_message
 from app.api.dependencies import IngestDep, OutcomesDep, SettingsDep
 from app.api.documented import request_body
 from app.auth import require
@@ -33,12 +33,6 @@ async def post_outcomes(
 ) -> Response:
     """Store measured executions of a plan, each once by its `outcome_id`; answer after the commit."""
     with ingest.reservation() as reservation:
-        body = await read_body(
-            request,
-            max_body_bytes=settings.max_body_bytes,
-            max_decoded_bytes=settings.max_decoded_bytes,
-            timeout_s=settings.body_timeout_s,
-            reservation=reservation,
-        )
+        body = await read_message(request, settings, reservation)
         receipt = await run_in_threadpool(outcomes.take, plan_id, body, principal)
     return Response(_encode(receipt), media_type=JSON)

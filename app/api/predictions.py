@@ -6,7 +6,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from app.api.bodies import read_body
+from app.api.bodies import read_message
 from app.api.dependencies import PredictionsDep, SettingsDep
 from app.api.documented import request_body
 from app.auth import require
@@ -29,9 +29,7 @@ _encode = msgspec.json.Encoder().encode
 @router.post("", response_model=PredictionOut, openapi_extra=request_body(PredictionRequest))
 async def post_predictions(request: Request, settings: SettingsDep, predictions: PredictionsDep) -> Response:
     """Forecast a run on one processor, by the frozen offline profile and by the runtime predictor."""
-    sent = await read_body(
-        request, max_body_bytes=settings.max_body_bytes, max_decoded_bytes=settings.max_decoded_bytes
-    )
+    sent = await read_message(request, settings)
     question = read_question(sent)
     prediction = predictions.predict_at_hand(question)
     if prediction is None:
