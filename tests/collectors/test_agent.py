@@ -17,7 +17,6 @@ import pytest
 from collectors.agent import AgentOptions, run
 from collectors.errors import CollectorError
 from collectors.spool import Spool
-from tests import networks
 from tests.loopback import Answer, Loopback, loopback
 from tests.processes import descendants, is_running, wait_until
 
@@ -28,14 +27,6 @@ CORE = f"cpu:{sorted(os.sched_getaffinity(0))[-1]}"
 def server() -> Iterator[Loopback]:
     with loopback() as state:
         yield state
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    folder = tmp_path / "models"
-    networks.write(networks.convolution_network(), folder)
-    networks.write(networks.loop_network(), folder)
-    return folder
 
 
 def options(server: Loopback, models: Path, tmp_path: Path, **changes: Any) -> AgentOptions:

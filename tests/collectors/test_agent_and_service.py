@@ -8,7 +8,6 @@ from typing import Any
 
 import jsonschema
 import msgspec
-import pytest
 from sqlalchemy import text
 
 from app.schemas.measurements import MeasurementBatch
@@ -17,19 +16,10 @@ from collectors.agent import AgentOptions, run
 from collectors.client import Client
 from collectors.spool import Spool
 from collectors.uploader import Uploader
-from tests import networks
 from tests.load import start_server
 from tests.loopback import Answer, loopback
 
 CORES = sorted(os.sched_getaffinity(0))
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    folder = tmp_path / "models"
-    networks.write(networks.convolution_network(), folder)
-    networks.write(networks.loop_network(), folder)
-    return folder
 
 
 def session(server: str, models: Path, tmp_path: Path, **changes: Any) -> dict[str, Any]:
