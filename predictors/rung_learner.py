@@ -24,7 +24,7 @@ class RungLearner:
     def __init__(
         self, versions: Iterable[PredictorVersion] = (), states: Mapping[Place, DeviceState] | None = None
     ) -> None:
-        self._engine = TestThenTrain(versions=versions, states=states, rungs=(self.rung, Rung.RUNTIME))
+        self._engine = TestThenTrain(versions=versions, states=states, rungs=(Rung.RUNTIME,))
 
     def fit(self, runs: Sequence[Run]) -> None:
         """Calibrate on calm runs."""

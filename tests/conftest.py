@@ -18,6 +18,7 @@ from app.store import migrate
 from app.store.engine import Database
 from app.store.tables import metadata
 from tests.postgres import fresh_database, server_url, stop_server
+from tests.snapshots import Snapshots
 
 DIRECTORY = "SOCAST_TEST_POSTGRES_DIRECTORY"
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -75,6 +76,12 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     migrate.upgrade(database)
     database.dispose()
     return path
+
+
+@pytest.fixture(scope="session")
+def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+    """Contents of databases that tests of this worker share."""
+    return Snapshots(tmp_path_factory.mktemp("snapshots"))
 
 
 @pytest.fixture

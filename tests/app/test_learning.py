@@ -17,6 +17,7 @@ from predictors.device_state import DeviceState
 from predictors.export.files import from_files
 from predictors.export.onnx_predictor import OnnxPredictor
 from tests import phone
+from tests.snapshots import Snapshots
 
 
 def send(client: TestClient, batches: Sequence[dict[str, Any]]) -> None:
@@ -31,10 +32,14 @@ def learn_all(database: Database) -> None:
 
 
 @pytest.fixture
-def learned(client: TestClient, database: Database) -> TestClient:
+def learned(client: TestClient, database: Database, snapshots: Snapshots) -> TestClient:
     """The application after a phone's session was learned from."""
-    send(client, phone.session(calm_runs=90, loaded_runs=60))
-    learn_all(database)
+
+    def fill() -> None:
+        send(client, phone.session(calm_runs=90, loaded_runs=60))
+        learn_all(database)
+
+    snapshots.fill(database, "learned_phone", fill)
     return client
 
 

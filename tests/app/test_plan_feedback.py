@@ -15,18 +15,23 @@ from tests.app.test_learning import learn_all, send
 from tests.app.test_plans import OTHER, ask
 from tests.conftest import AppFactory
 from tests.onnx_models import light
+from tests.snapshots import Snapshots
 
 SIDES = {phone.PROCESSOR, OTHER}
 DEFAULT = default_transfer("cpu", "cpu")
 
 
 @pytest.fixture
-def digest(client: TestClient, database: Database) -> str:
+def digest(client: TestClient, database: Database, snapshots: Snapshots) -> str:
     """An uploaded model with branches, on a phone of two processors that were learned from."""
-    for processor in SIDES:
-        send(client, phone.session(calm_runs=90, loaded_runs=0, processor=processor))
-    learn_all(database)
-    return str(client.post("/v1/models", content=light("squeezenet")).json()["digest"])
+
+    def fill() -> str:
+        for processor in sorted(SIDES):
+            send(client, phone.session(calm_runs=90, loaded_runs=0, processor=processor))
+        learn_all(database)
+        return str(client.post("/v1/models", content=light("squeezenet")).json()["digest"])
+
+    return snapshots.fill(database, "two_calm_processors", fill)
 
 
 def split_plan(answer: dict[str, Any]) -> dict[str, Any]:

@@ -15,17 +15,22 @@ from app.store.engine import Database
 from tests import phone
 from tests.app.test_learning import learn_all, send
 from tests.onnx_models import light, model, node
+from tests.snapshots import Snapshots
 
 OTHER = "cpu:1"
 
 
 @pytest.fixture
-def digest(client: TestClient, database: Database) -> str:
+def digest(client: TestClient, database: Database, snapshots: Snapshots) -> str:
     """An uploaded model, on a phone of two processors that were learned from."""
-    for processor in (phone.PROCESSOR, OTHER):
-        send(client, phone.session(calm_runs=90, loaded_runs=30, processor=processor))
-    learn_all(database)
-    return str(client.post("/v1/models", content=light("squeezenet")).json()["digest"])
+
+    def fill() -> str:
+        for processor in (phone.PROCESSOR, OTHER):
+            send(client, phone.session(calm_runs=90, loaded_runs=30, processor=processor))
+        learn_all(database)
+        return str(client.post("/v1/models", content=light("squeezenet")).json()["digest"])
+
+    return snapshots.fill(database, "two_learned_processors", fill)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from app.store import states
 from app.store.engine import Database
 from tests import phone
 from tests.app.test_learning import learn_all, send
+from tests.snapshots import Snapshots
 
 SUBJECT = Subject(phone.PROCESSOR, device_id=phone.DEVICE_ID, digest=phone.digest("middle"))
 
@@ -29,9 +30,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def situations(client: TestClient, database: Database, clock: Clock) -> Situations:
-    send(client, phone.session(calm_runs=30, loaded_runs=5))
-    learn_all(database)
+def situations(client: TestClient, database: Database, snapshots: Snapshots, clock: Clock) -> Situations:
+    def fill() -> None:
+        send(client, phone.session(calm_runs=30, loaded_runs=5))
+        learn_all(database)
+
+    snapshots.fill(database, "shortly_learned_phone", fill)
     return Situations(database, Shelf(clock), KernelCache(clock), clock)
 
 

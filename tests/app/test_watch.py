@@ -16,13 +16,18 @@ from app.store.engine import Database
 from tests import phone
 from tests.app.test_learning import learn_all, send
 from tests.onnx_models import light
+from tests.snapshots import Snapshots
 
 
 @pytest.fixture
-def digest(client: TestClient, database: Database) -> str:
+def digest(client: TestClient, database: Database, snapshots: Snapshots) -> str:
     """An uploaded model, on a phone that was learned from and stands in a calm moment."""
-    send(client, phone.session(calm_runs=90, loaded_runs=60))
-    learn_all(database)
+
+    def fill() -> None:
+        send(client, phone.session(calm_runs=90, loaded_runs=60))
+        learn_all(database)
+
+    snapshots.fill(database, "learned_phone", fill)
     send(client, phone.session(calm_runs=8, loaded_runs=0, seed=5, now=True))
     return str(client.post("/v1/models", content=light("squeezenet")).json()["digest"])
 
