@@ -26,7 +26,8 @@ def build() -> typer.Typer:
     # A callback keeps the command's name on the line, however few commands there are.
     cli.callback()(lambda: None)
     for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-        importlib.import_module(f"{__name__}.{module}").register(cli)
+        if not module.startswith("_"):
+            importlib.import_module(f"{__name__}.{module}").register(cli)
     return cli
 
 

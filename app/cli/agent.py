@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from app.cli._options import Models, Processors, names
+
 
 def register(cli: typer.Typer) -> None:
     """Add the command."""
@@ -27,9 +29,7 @@ def agent(
         str | None,
         typer.Option(envvar="SOCAST_KEY", help="Key with the role agent; better set in the environment."),
     ] = None,
-    models: Annotated[
-        str, typer.Option(envvar="SOCAST_MODELS", help="'light', or a folder of .onnx files, or one file.")
-    ] = "light",
+    models: Models = "light",
     conditions: Annotated[
         str,
         typer.Option(envvar="SOCAST_CONDITIONS", help="Regimes to make, of those in data/conditions.toml."),
@@ -38,10 +38,7 @@ def agent(
         float | None,
         typer.Option(envvar="SOCAST_SECONDS", min=1, help="Stop after this long; else on Ctrl-C."),
     ] = None,
-    processors: Annotated[
-        str,
-        typer.Option(envvar="SOCAST_PROCESSORS", help="Such as cpu:0,cpu:1; the first four cores if empty."),
-    ] = "",
+    processors: Processors = "",
     device: Annotated[
         str | None,
         typer.Option(envvar="SOCAST_DEVICE", help="Identity of this device; made up if absent, and lasting."),
@@ -74,9 +71,9 @@ def agent(
         spool=spool or (_state_folder() / "spool.sqlite" if trace is None else trace.with_suffix(".spool")),
         key=key,
         models=models,
-        conditions=_names(conditions),
+        conditions=names(conditions),
         seconds=seconds,
-        processors=_names(processors),
+        processors=names(processors),
         device_id=device,
         spool_cap_bytes=spool_cap_mb * 1024 * 1024,
         seed=seed,
@@ -86,10 +83,6 @@ def agent(
         run(options, on_event, stop)
     else:
         record_trace(options, trace, on_event, stop)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _state_folder() -> Path:

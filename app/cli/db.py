@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-DatabaseOption = Annotated[str | None, typer.Option(help="Database URL.", envvar="SOCAST_DATABASE")]
+from app.cli._options import DatabaseUrl
 
 UNITS_S = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 
@@ -19,7 +19,7 @@ def register(cli: typer.Typer) -> None:
     cli.add_typer(group, name="db")
 
 
-def upgrade(database: DatabaseOption = None) -> None:
+def upgrade(database: DatabaseUrl = None) -> None:
     """Bring the schema to the newest version."""
     from app.services import upkeep
     from app.services.database import open_unmigrated
@@ -28,7 +28,7 @@ def upgrade(database: DatabaseOption = None) -> None:
     typer.echo(f"{done.before or 'empty'} -> {done.after}")
 
 
-def check(database: DatabaseOption = None) -> None:
+def check(database: DatabaseUrl = None) -> None:
     """Check schema and content; exit 1 with what is wrong."""
     from app.services import upkeep
     from app.services.database import open_unmigrated
@@ -40,7 +40,7 @@ def prune(
     older_than: Annotated[
         str, typer.Option(help="Age, for example 36h, 90d or 12w.", envvar="SOCAST_OLDER_THAN")
     ],
-    database: DatabaseOption = None,
+    database: DatabaseUrl = None,
 ) -> None:
     """Drop measurements received longer ago than that."""
     from app.services import upkeep

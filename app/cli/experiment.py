@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from app.cli._options import Models, Processors, names
+
 EXPERIMENTS = {
     "errors": "Prediction error of the offline profile and of the runtime predictor in each condition.",
     "fallback": "Operator support and fall-back ratios of each engine on each model.",
@@ -24,12 +26,6 @@ Out = Annotated[
     typer.Option(
         envvar="SOCAST_OUT", help="Folder for tables, pictures and page; build/experiments/NAME if absent."
     ),
-]
-Models = Annotated[
-    str, typer.Option(envvar="SOCAST_MODELS", help="'light', or a folder of .onnx files, or one file.")
-]
-Processors = Annotated[
-    str, typer.Option(envvar="SOCAST_PROCESSORS", help="Such as cpu:0,cpu:1; the first four cores if empty.")
 ]
 Seed = Annotated[int, typer.Option(envvar="SOCAST_SEED", help="Makes the order of conditions repeatable.")]
 AsJson = Annotated[
@@ -64,7 +60,7 @@ def _command(name: str) -> Callable[..., None]:
             minutes=minutes,
             seed=seed,
             models=models,
-            processors=tuple(part.strip() for part in processors.split(",") if part.strip()),
+            processors=names(processors),
         )
         with interrupted_on_terminate():
             outcome = importlib.import_module(f"app.experiments.{name}").run(options)

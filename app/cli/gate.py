@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli._options import AnswerAsJson, SchedulerKey, Server, names
+
 EXIT_CODES = {"pass": 0, "fail": 10, "too_thin": 11}
 """Apart from 1 (a fault) and 2 (wrong usage), so that a pipeline can tell a slow model from a broken gate."""
 
@@ -19,8 +21,8 @@ def register(cli: typer.Typer) -> None:
 
 def gate(
     model: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An ONNX file.")],
-    server: Annotated[str, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")],
-    key: Annotated[str | None, typer.Option(envvar="SOCAST_KEY", help="API key (scheduler).")] = None,
+    server: Server,
+    key: SchedulerKey = None,
     p50_us: Annotated[
         float | None,
         typer.Option(envvar="SOCAST_P50_US", min=0.001, help="Most that the median may be, in µs."),
@@ -51,7 +53,7 @@ def gate(
             help="Instead of each device's latest: cpu_utilization=0.9,temperature_c=45.",
         ),
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", envvar="SOCAST_JSON", help="Print the answer.")] = False,
+    as_json: AnswerAsJson = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", envvar="SOCAST_MARKDOWN", help="Print Markdown, for a CI summary.")
     ] = False,
@@ -67,15 +69,15 @@ def gate(
     limits = dict(zip(LEVELS, (p50_us, p90_us, p95_us, p99_us), strict=True))
     request: dict[str, Any] = {
         "limits_us": {name: limit for name, limit in limits.items() if limit is not None},
-        "device_ids": _names(devices),
-        "socs": _names(socs),
+        "device_ids": names(devices),
+        "socs": names(socs),
     }
     if not request["limits_us"]:
         raise typer.BadParameter("give at least one limit, for example --p95-us 33000")
     if not request["device_ids"] and not request["socs"]:
         raise typer.BadParameter("give --devices or --socs")
     if processors:
-        request["processors"] = _names(processors)
+        request["processors"] = names(processors)
     if context:
         request["context"] = _context(context)
     with Client(server, key) as client:
@@ -92,13 +94,9 @@ def gate(
     raise typer.Exit(EXIT_CODES[answer["verdict"]])
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def _context(text: str) -> dict[str, float]:
     found = {}
-    for part in _names(text):
+    for part in names(text):
         name, _, value = part.partition("=")
         try:
             found[name.strip()] = float(value)

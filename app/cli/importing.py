@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli._options import Server
+
 if TYPE_CHECKING:
     from collectors.client import Client, Receipt
     from collectors.importers.importer import Importer, Origin
@@ -22,7 +24,7 @@ def register(cli: typer.Typer) -> None:
 def import_file(
     format_: Annotated[str, typer.Argument(metavar="FORMAT", help="onnxruntime, tflite or trace.")],
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="What the other tool wrote.")],
-    server: Annotated[str, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")],
+    server: Server,
     key: Annotated[str | None, typer.Option(envvar="SOCAST_KEY", help="API key (agent).")] = None,
     device: Annotated[
         str | None, typer.Option(envvar="SOCAST_DEVICE", help="The device that was measured.")

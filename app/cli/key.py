@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-DatabaseOption = Annotated[str | None, typer.Option(help="Database URL.", envvar="SOCAST_DATABASE")]
+from app.cli._options import DatabaseUrl
 
 
 def register(cli: typer.Typer) -> None:
@@ -23,7 +23,7 @@ def create(
         str | None,
         typer.Option(help="The only device that an agent's key speaks for.", envvar="SOCAST_DEVICE"),
     ] = None,
-    database: DatabaseOption = None,
+    database: DatabaseUrl = None,
 ) -> None:
     """Make a key and print it: it is shown only this once."""
     from app.services import keys
@@ -35,7 +35,7 @@ def create(
     typer.echo(made.text)
 
 
-def list_(database: DatabaseOption = None) -> None:
+def list_(database: DatabaseUrl = None) -> None:
     """List keys without their secrets."""
     from app.services.database import open_for_command
     from app.store import keys
@@ -49,7 +49,7 @@ def list_(database: DatabaseOption = None) -> None:
 
 def revoke(
     key_id: Annotated[int, typer.Argument(metavar="ID", help="As `socast key list` shows it.")],
-    database: DatabaseOption = None,
+    database: DatabaseUrl = None,
 ) -> None:
     """Make a key useless; a running server notices within seconds."""
     from app.services.database import open_for_command

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli._options import DatabaseUrl
+
 
 def register(cli: typer.Typer) -> None:
     """Add the command."""
@@ -11,7 +13,7 @@ def register(cli: typer.Typer) -> None:
 
 
 def learn(
-    database: Annotated[str | None, typer.Option(help="Database URL.", envvar="SOCAST_DATABASE")] = None,
+    database: DatabaseUrl = None,
     once: Annotated[
         bool, typer.Option("--once", help="Learn from what is stored, then stop.", envvar="SOCAST_ONCE")
     ] = False,

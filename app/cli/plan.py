@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli._options import AnswerAsJson, SchedulerKey, Server
+
 
 class Objective(StrEnum):
     """What plans are ranked by."""
@@ -23,9 +25,9 @@ def register(cli: typer.Typer) -> None:
 
 def plan(
     model: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An ONNX file.")],
-    server: Annotated[str, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")],
+    server: Server,
     device: Annotated[str, typer.Option(envvar="SOCAST_DEVICE", help="Device to plan for.")],
-    key: Annotated[str | None, typer.Option(envvar="SOCAST_KEY", help="API key (scheduler).")] = None,
+    key: SchedulerKey = None,
     objective: Annotated[
         Objective, typer.Option(envvar="SOCAST_OBJECTIVE", help="What plans are ranked by.")
     ] = Objective.MEAN,
@@ -36,7 +38,7 @@ def plan(
         Path | None,
         typer.Option(envvar="SOCAST_OUT", help="Draw the best plan's timeline into this file: .svg or .png."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", envvar="SOCAST_JSON", help="Print the answer.")] = False,
+    as_json: AnswerAsJson = False,
 ) -> None:
     """Upload MODEL and print its partition plans for DEVICE, in its present context."""
     from collectors.client import Client

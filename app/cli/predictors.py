@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-Server = Annotated[str, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")]
+from app.cli._options import Server
+
 Key = Annotated[str | None, typer.Option(envvar="SOCAST_KEY", help="API key (analyst; admin to change).")]
 VersionId = Annotated[int, typer.Argument(help="The version's number, as listed.")]
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli._options import Server
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -25,7 +27,6 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-Server = Annotated[str, typer.Option(envvar="SOCAST_SERVER", help="Address of the service.")]
 Key = Annotated[str | None, typer.Option(envvar="SOCAST_KEY", help="API key (analyst).")]
 Since = Annotated[
     str | None, typer.Option(envvar="SOCAST_SINCE", help="Only what happened from this time on (RFC 3339).")

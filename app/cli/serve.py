@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli._options import DatabaseUrl
+
 
 def register(cli: typer.Typer) -> None:
     """Add the command."""
@@ -13,7 +15,7 @@ def register(cli: typer.Typer) -> None:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", envvar="SOCAST_HOST")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.", envvar="SOCAST_PORT")] = None,
-    database: Annotated[str | None, typer.Option(help="Database URL.", envvar="SOCAST_DATABASE")] = None,
+    database: DatabaseUrl = None,
     open_: Annotated[
         bool | None,
         typer.Option("--open", help="No keys, no rate limits; loopback only.", envvar="SOCAST_OPEN"),
