@@ -9,9 +9,9 @@ from app.api.files import table_response
 from app.auth import require
 from app.schemas.regret import RegretGroupOut, RegretQuery, RegretReportOut
 from app.schemas.reports import Format
-from app.services import regret_table
+from app.services import grouping, regret_table
 from app.services.keys import Role
-from app.services.regret_report import RegretFilter, regret
+from app.services.regret_report import DIMENSIONS, RegretFilter, regret
 from app.services.times import microseconds, ordered
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"], dependencies=[Depends(require(Role.ANALYST))])
@@ -22,7 +22,7 @@ def get_regret(database: DatabaseDep, query: Annotated[RegretQuery, Query()]) ->
     """Answer predicted against measured latency of plans, their regret, and what exploring cost and tells."""
     since_us, until_us = microseconds(query.since), microseconds(query.until)
     ordered(since_us, until_us)
-    group_by = list(dict.fromkeys(name.strip() for name in query.group_by.split(",") if name.strip()))
+    group_by = grouping.dimensions(query.group_by, DIMENSIONS)
     wanted = RegretFilter(since_us, until_us, query.device_id, query.soc)
     report = regret(database, group_by, wanted)
     if query.format is not Format.JSON:

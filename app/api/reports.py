@@ -9,10 +9,10 @@ from app.api.dependencies import DatabaseDep
 from app.api.files import table_response
 from app.auth import require
 from app.schemas.reports import ErrorQuery, ErrorReport, Format
-from app.services import report
+from app.services import grouping, report
 from app.services.keys import Role
 from app.services.times import microseconds
-from app.store.reports import ErrorFilter
+from app.store.reports import DIMENSIONS, ErrorFilter
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"], dependencies=[Depends(require(Role.ANALYST))])
 
@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 @router.get("/errors", response_model=ErrorReport)
 def get_errors(database: DatabaseDep, query: Annotated[ErrorQuery, Query()]) -> Response:
     """Answer every rung's prediction errors in groups, on the levels run and operator; all are fractions."""
-    dimensions = report.dimensions(query.group_by)
+    dimensions = grouping.dimensions(query.group_by, DIMENSIONS)
     wanted = ErrorFilter(
         since_us=microseconds(query.since),
         until_us=microseconds(query.until),

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.errors import Fault, InvalidRequestError
 from app.services.episodes import RUNTIME, Episode, episodes
 from app.services.regret_figures import Choice, RegretFigures, figures
 from app.store import logged
@@ -48,13 +47,8 @@ def regret(database: Database, group_by: Sequence[str], wanted: RegretFilter) ->
     """Return the report by any of `DIMENSIONS`.
 
     Grouped by predictor, a line tells of the plans which that predictor chose, else of those the runtime
-    predictor chose; grouped by strategy, of the plan chosen among that strategy's alone. Raises
-    `InvalidRequestError` for a dimension that does not exist.
+    predictor chose; grouped by strategy, of the plan chosen among that strategy's alone.
     """
-    unknown = [name for name in group_by if name not in DIMENSIONS]
-    if unknown:
-        detail = f"Cannot group by {', '.join(unknown)}; use any of {', '.join(DIMENSIONS)}."
-        raise InvalidRequestError(detail, faults=(Fault("/query/group_by", detail),))
     with database.read() as connection:
         found = logged.newest(
             connection,

@@ -14,7 +14,7 @@ from app.services.table_files import NUMBER, TEXT, WHOLE, TableFile, rfc3339
 from app.services.times import moment, ordered
 from app.store import learning, reports
 from app.store.engine import Database
-from app.store.reports import DIMENSIONS, EVERYTHING, ErrorFilter, Group, Values
+from app.store.reports import EVERYTHING, ErrorFilter, Group, Values
 from app.store.rollup_views import HOUR_US, Level
 
 PORTION = 1_000
@@ -41,16 +41,6 @@ class ErrorReport:
     groups: Sequence[ErrorGroup]
     pending_runs: int
     next: str | None
-
-
-def dimensions(text: str) -> list[str]:
-    """Return the dimensions in a comma-separated list; raise `InvalidRequestError` naming unknown ones."""
-    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    unknown = [name for name in names if name not in DIMENSIONS]
-    if unknown:
-        detail = f"Cannot group by {', '.join(unknown)[:200]}; use any of {', '.join(DIMENSIONS)}."
-        raise InvalidRequestError(detail, faults=(Fault("/query/group_by", detail),))
-    return names
 
 
 def errors(
