@@ -71,4 +71,4 @@ class Run:
 def framework_name_and_version(framework: str) -> tuple[str, str]:
     """Split `onnxruntime 1.31.1` into name and version; the version is empty where none is written."""
     name, _, version = framework.strip().rpartition(" ")
-    return (name, version) if name and version[:1].isdigit() else (framework.strip(), "")
+    return (name.strip(), version) if name and version[:1].isdigit() else (framework.strip(), "")

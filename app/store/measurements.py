@@ -15,10 +15,10 @@ from app.store.bulk_postgres import PostgresBulk
 from app.store.bulk_sqlite import SqliteBulk
 from app.store.engine import Dialect
 from app.store.partitions import Partition, Partitions
-from app.store.registry import KnownDevice, Registry, split_framework
+from app.store.registry import KnownDevice, Registry
 from app.store.support import Told
 from app.store.tables import run, transfer
-from predictors.run import PredictorKey, Run, RunQuery
+from predictors.run import PredictorKey, Run, RunQuery, framework_name_and_version
 from predictors.software import software_of
 
 WRITER_LOCK = 0x50CA57
@@ -65,7 +65,9 @@ class StoredRun:
     @property
     def key(self) -> PredictorKey:
         """Which predictor the run belongs to."""
-        return PredictorKey(self.soc, self.record.processor, split_framework(self.record.framework)[0])
+        return PredictorKey(
+            self.soc, self.record.processor, framework_name_and_version(self.record.framework)[0]
+        )
 
     def to_run(self) -> Run:
         """Return it in the predictors' words."""
@@ -84,7 +86,7 @@ class StoredRun:
                 profiled=record.profiled,
                 calibration=record.calibration,
                 condition=record.condition,
-                framework_version=split_framework(record.framework)[1],
+                framework_version=framework_name_and_version(record.framework)[1],
                 software=software_of(described.os, described.drivers),
             ),
             total_us=record.total_ns / 1000,

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, bindparam, insert, select, tuple_, upd
 from app.store.batch import DeviceRecord, ProcessorRecord, soc_name
 from app.store.tables import device, execution_target, framework, model, operator, processor
 from predictors.graph import Operator
+from predictors.run import framework_name_and_version
 
 CACHED_OPERATORS = 200_000
 
@@ -95,7 +96,7 @@ class Registry:
         """Return the number of a framework given as `name version`."""
         key = self._frameworks.get(text)
         if key is None:
-            name, version = split_framework(text)
+            name, version = framework_name_and_version(text)
             key = _get_or_insert(connection, framework, {"name": name, "version": version})
             self._frameworks[text] = key
         return key
@@ -146,12 +147,6 @@ class Registry:
             self._processors[device_key, record.name] = _inserted(
                 connection, processor, {"device": device_key, **values}
             )
-
-
-def split_framework(text: str) -> tuple[str, str]:
-    """Split `onnxruntime 1.31.1` into its name and version; a text without a version is all name."""
-    name, _, version = text.strip().rpartition(" ")
-    return (name.strip(), version) if name and version[:1].isdigit() else (text.strip(), "")
 
 
 def _operator_row(record: Operator) -> dict[str, str]:
