@@ -1,11 +1,13 @@
 """Executes plans for real, in rounds of shuffled order, so that a change of the machine meets all alike."""
 
+import hashlib
 import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from app.planning.answered import as_answered
@@ -42,15 +44,18 @@ class Contender:
         return [execution.latency_us for execution in self.executions]
 
 
+def partition(plan: Plan) -> str:
+    """Return what tells partitions apart, whoever found them and whenever."""
+    stages = [(stage.model, stage.operators, stage.processor, stage.split) for stage in plan.stages]
+    return hashlib.sha256(msgspec.json.encode(stages)).hexdigest()[:16]
+
+
 def distinct(plans: Sequence[Plan]) -> list[Contender]:
     """Put plans together that several strategies found; those that change the model cannot be executed."""
-    found: dict[object, Contender] = {}
+    found: dict[str, Contender] = {}
     for plan in plans:
         if not plan.requires_retraining:
-            stages = tuple(
-                (stage.model, stage.operators, stage.processor, stage.split) for stage in plan.stages
-            )
-            found.setdefault(stages, Contender([])).plans.append(plan)
+            found.setdefault(partition(plan), Contender([])).plans.append(plan)
     return list(found.values())
 
 

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 
-from collectors.conditions import Condition, Load, Regime, read_conditions
+from collectors.conditions import Load, Regime, read_conditions
 
 CONDITIONS = ("s0", "s1", "s2", "s3", "s4")
 
 
 def fullest(name: str, core: int, cores: Sequence[int]) -> Regime:
     """Return a condition on `core` with its greatest duties and its slowest clock."""
-    return _fullest(name, read_conditions()[name], core, cores)
-
-
-def _fullest(name: str, condition: Condition, core: int, cores: Sequence[int]) -> Regime:
+    condition = read_conditions()[name]
     others = [other for other in cores if other != core] or [core]
     return Regime(
         condition=name,

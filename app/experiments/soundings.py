@@ -40,8 +40,7 @@ class Soundings:
         self._models = ModelCache(runners_for(device.processors, scratch), files)
         self._stack.callback(self._models.close)
         self._names = tuple(file.identity.name for file in files)
-        self.clock = AnchoredClock()
-        instruments = Instruments(sensors, Probes(), self.clock, allocate_tensors())
+        instruments = Instruments(sensors, Probes(), AnchoredClock(), allocate_tensors())
         self._recorder = Recorder(instruments, random.Random(seed))
 
     def __enter__(self) -> "Soundings":
@@ -71,8 +70,3 @@ class Soundings:
     def put_transfers(self, transfers: Sequence[TransferMeasurement]) -> None:
         """Spool hand-overs that were timed elsewhere."""
         self._outbox.put((), transfers)
-
-    @property
-    def processors(self) -> tuple[Processor, ...]:
-        """The processors of this host that are measured."""
-        return self._device.processors

@@ -5,7 +5,6 @@ is made, agents' runs tell how the machine stands, each predictor proposes plans
 measurement of them, and all are executed in turns.
 """
 
-import hashlib
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import msgspec
 from app.experiments import regimes
 from app.experiments.cells import CHOOSERS, Cell, Measured, first, processors_of, shortlisted
 from app.experiments.experiment import Bench, Options, Outcome
-from app.experiments.interleaved import Contender, distinct, measure
+from app.experiments.interleaved import Contender, distinct, measure, partition
 from app.experiments.statistics import summary
 from app.experiments.strategies_page import pictures, text
 from app.experiments.training import learn, train
@@ -161,7 +160,7 @@ def _execute(
         measured=tuple(found),
         failed={kept[place].plan.plan_id: reason for place, reason in failed.items()},
     )
-    return cell, {_partition(item.plan) for item in done} - executed
+    return cell, {partition(item.plan) for item in done} - executed
 
 
 def _measured(
@@ -185,16 +184,10 @@ def _measured(
         chosen_by=tuple(
             rung.value for rung, plan in chosen.items() if plan is not None and plan.plan_id in own
         ),
-        novel=_partition(item.plan) not in executed,
+        novel=partition(item.plan) not in executed,
         latency_us=tuple(item.latencies_us),
         started_at_us=tuple(item.starts_us),
     )
-
-
-def _partition(plan: Plan) -> str:
-    """Return what tells partitions apart, whoever found them and whenever."""
-    stages = [(stage.model, stage.operators, stage.processor, stage.split) for stage in plan.stages]
-    return hashlib.sha256(msgspec.json.encode(stages)).hexdigest()[:16]
 
 
 def _report(
