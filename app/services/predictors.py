@@ -10,8 +10,6 @@ from app.store.engine import Connection, Database
 from app.store.journal import Kind
 from app.store.versions import VersionInfo
 from predictors.context_features import NAMES
-from predictors.export.exporting import export_version
-from predictors.export.files import to_files
 from predictors.forecast import Rung
 from predictors.run import PredictorKey
 from predictors.version import PredictorVersion
@@ -42,6 +40,10 @@ def exported(database: Database, version_id: int) -> bytes:
         raise ConflictError(f"Version {version_id} cannot be exported: {error}.") from error
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        # Converting trees loads LightGBM, scikit-learn and ONNX Runtime: a second that only this needs.
+        from predictors.export.exporting import export_version
+        from predictors.export.files import to_files
+
         for name, data in to_files(export_version(version)).items():
             file.writestr(zipfile.ZipInfo(name), data)
     return archive.getvalue()
