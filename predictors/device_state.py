@@ -4,8 +4,10 @@ It is absorbed in constant time inside the ingest path, is one small row of JSON
 immutable: absorbing returns a new state.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import exp, log
 from typing import Any
 
@@ -207,9 +209,18 @@ class DeviceState:
         )
 
 
+@lru_cache(maxsize=4_096)
 def short_name(model: str) -> str:
-    """Return eight characters that stand for a model's digest or name."""
-    return model.removeprefix("sha256:")[:8]
+    """Return eight characters that stand for a model's digest or name.
+
+    Names are hashed: `mobilenet_v1` and `mobilenet_v2` begin alike, and are two networks.
+    """
+    digest = (
+        model.removeprefix("sha256:")
+        if model.startswith("sha256:")
+        else hashlib.sha256(model.encode()).hexdigest()
+    )
+    return digest[:8]
 
 
 def _context(context: Context) -> tuple[float | None, ...]:

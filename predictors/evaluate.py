@@ -37,7 +37,7 @@ Place = tuple[str, PredictorKey]
 
 _REMEMBERED_IDS = 100_000
 _REMEMBERED_MODELS = 4_096
-_LEAST_PROFILE = 8
+_LEAST_PROFILE = 1
 
 
 @dataclass(frozen=True, slots=True)

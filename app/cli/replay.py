@@ -1,6 +1,7 @@
 """`socast replay`: predict a recorded stretch of measurements as if it were happening."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,7 +36,11 @@ def replay(
     ] = 0.0,
     offline_runs: Annotated[
         int | None,
-        typer.Option(min=1, help="Calm runs without --calibration.", envvar="SOCAST_OFFLINE_RUNS"),
+        typer.Option(
+            min=1,
+            help="First runs that serve where --calibration has none of a processor (a tenth of them).",
+            envvar="SOCAST_OFFLINE_RUNS",
+        ),
     ] = None,
     predictions: Annotated[
         Path | None,
@@ -50,14 +55,23 @@ def replay(
     from app.services.replay import ReplayOptions
     from app.services.replay import replay as run_replay
 
+    if predictions is not None and not _writable(predictions):
+        raise typer.BadParameter(f"{predictions} cannot be written", param_hint="--predictions")
     options = ReplayOptions(calibration, history, tuple(unseen or ()), feedback_delay_ms, offline_runs)
     done = run_replay(trace, options)
     if predictions is not None:
         done.write_predictions(predictions)
+    for remark in done.remarks:
+        typer.echo(f"socast: {remark}", err=True)
     if as_json:
         typer.echo(json.dumps(done.report(), allow_nan=False))
     else:
         _print_table(done.report())
+
+
+def _writable(path: Path) -> bool:
+    """Return whether a file may be put there, before an hour is spent on what goes into it."""
+    return not path.is_dir() and path.parent.is_dir() and os.access(path.parent, os.W_OK)
 
 
 def _print_table(report: dict[str, Any]) -> None:
@@ -71,7 +85,7 @@ def _print_table(report: dict[str, Any]) -> None:
     for name, part in groups.items():
         if part["n"]:
             errors = [f"{part['rungs'][rung]['run']['mape']:.1%}" for rung in rungs]
-            table.add_row(name or "unlabelled", str(part["n"]), *errors)
+            table.add_row(name, str(part["n"]), *errors)
     console = Console()
     console.print(table)
     console.print(f"{report['runs_per_s']:.0f} runs/s")

@@ -24,6 +24,9 @@ COLUMNS = (
 
 AFTER_CHANGE = ("1-5", "6-20", "later")
 
+UNLABELLED = "unlabelled"
+"""The condition of runs that carry no label."""
+
 
 @dataclass(frozen=True)
 class _Counted:
@@ -48,7 +51,7 @@ def report(scored: Sequence[Scored], runs_per_s: float) -> dict[str, Any]:
 
     groups: dict[str, Any] = {"all": _group(counted)}
     for name, labels in (
-        ("condition", [item.run.query.condition or "" for item in scored]),
+        ("condition", [item.run.query.condition or UNLABELLED for item in scored]),
         ("processor", [item.run.query.key.processor for item in scored]),
     ):
         groups[name] = {part: group([label == part for label in labels]) for part in sorted(set(labels))}
@@ -117,7 +120,7 @@ def write_predictions(path: Path, scored: Iterable[Scored], model_names: Mapping
                     query.device_id,
                     query.key.processor,
                     model_names.get(query.model, query.model),
-                    query.condition or "unlabelled",
+                    query.condition or UNLABELLED,
                     int(query.profiled),
                     *(f"{value:.3f}" for value in points),
                     int(item.unseen),

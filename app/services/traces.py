@@ -2,7 +2,8 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,12 +23,27 @@ _GZIP_MAGIC = b"\x1f\x8b"
 class Trace:
     """A trace in memory: runs in the file's order, the names of their models, the parts left out as faulty.
 
-    `model_names` maps what runs are keyed by (a digest, or the name itself) to the model's name.
+    `model_names` maps what runs are keyed by (a digest, or the name itself) to the model's name. A run that
+    was sent again counts once; `duplicates` says how often that was.
     """
 
     runs: list[Run] = field(default_factory=list)
     model_names: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    duplicates: int = 0
+    _ids: set[str] = field(default_factory=set, repr=False)
+
+    def add(self, run: Run) -> None:
+        """Take in the next run, unless it is there already."""
+        if run.run_id in self._ids:
+            self.duplicates += 1
+            return
+        self._ids.add(run.run_id)
+        self.runs.append(run)
+
+    def shared_with(self, other: "Trace") -> int:
+        """Return how many runs another trace has as well."""
+        return len(self._ids & other._ids)
 
     def models_named(self, name: str) -> set[str]:
         """Return the keys of all models with that name or digest."""
@@ -48,18 +64,36 @@ def read_trace(path: Path) -> Trace:
     return trace
 
 
+def in_time(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs of all devices in the order in which they started.
+
+    Batches of several devices overlap in time. The order that a trace gives to the runs of one processor
+    stays, also where its clock went back.
+    """
+    clocks: dict[tuple[str, PredictorKey], int] = {}
+    started: list[int] = []
+    for run in runs:
+        query = run.query
+        place = (query.device_id, query.key)
+        clocks[place] = max(clocks.get(place, query.started_at_us), query.started_at_us)
+        started.append(clocks[place])
+    return [runs[index] for index in sorted(range(len(runs)), key=started.__getitem__)]
+
+
 def _lines(path: Path) -> Iterator[bytes]:
     if not path.is_file():
         raise NotFoundError(f"{path}: there is no such trace file.")
-    with path.open("rb") as raw:
-        compressed = raw.read(2) == _GZIP_MAGIC
     try:
+        with path.open("rb") as raw:
+            compressed = raw.read(2) == _GZIP_MAGIC
         with gzip.open(path) if compressed else path.open("rb") as lines:
             for line in lines:
                 if line.strip():
                     yield line
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InvalidRequestError(f"{path}: the compressed file is damaged: {error}.") from error
+    except OSError as error:
+        raise InvalidRequestError(f"{path}: it cannot be read: {error.strerror or error}.") from error
 
 
 def _add(trace: Trace, batch: Batch, kernels: dict[tuple[int, ...], tuple[Operator, ...]]) -> None:
@@ -75,7 +109,7 @@ def _add(trace: Trace, batch: Batch, kernels: dict[tuple[int, ...], tuple[Operat
         model = record.model_digest or record.model_name
         trace.model_names[model] = record.model_name
         query = _query(record, batch, model, sequence)
-        trace.runs.append(
+        trace.add(
             Run(
                 str(record.run_uuid),
                 query,

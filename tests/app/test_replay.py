@@ -14,6 +14,7 @@ from app.cli import build
 from app.errors import SocastError
 from app.services.replay import ReplayOptions, replay
 from app.services.replay_report import COLUMNS
+from app.services.traces import in_time, read_trace
 from tests import phone
 from tests.traces import trace
 
@@ -133,9 +134,86 @@ def test_faulty_runs_are_left_out_and_counted(stream: Path, calibration: Path, t
     assert done.report()["faults"] == 1
 
 
+def test_what_was_left_out_or_known_beforehand_is_said(
+    stream: Path, calibration: Path, tmp_path: Path
+) -> None:
+    batches = [json.loads(line) for line in stream.read_text().splitlines()][:3]
+    batches[1]["runs"][0]["total_us"] = -1.0
+    with gzip.open(calibration) as lines:
+        batches.append(json.loads(next(lines)))
+    again = write(tmp_path / "again.ndjson", batches)
+    done = CliRunner().invoke(build(), ["replay", str(again), "--calibration", str(calibration), "--json"])
+    assert done.exit_code == 0, done.output
+    assert "line 2: /runs/0/total_us" in done.stderr
+    assert "1 runs are in --calibration too" in done.stderr
+    assert json.loads(done.stdout)["all"]["n"] == 3
+
+
+def test_a_run_that_was_sent_again_counts_once(stream: Path, tmp_path: Path) -> None:
+    batches = [json.loads(line) for line in stream.read_text().splitlines()]
+    once = read_trace(stream)
+    twice = read_trace(write(tmp_path / "twice.ndjson", [batch for batch in batches for _ in range(2)]))
+    assert [run.run_id for run in twice.runs] == [run.run_id for run in once.runs]
+    assert twice.duplicates == len(once.runs)
+
+
+def test_runs_of_devices_whose_batches_overlap_are_taken_as_they_started(tmp_path: Path) -> None:
+    """Else one phone's predictions would know of the other's later runs."""
+    batches = [*phone.session(0, 3), *phone.session(0, 3, device_id="phone-2")]
+    runs = in_time(read_trace(write(tmp_path / "a.ndjson", batches)).runs)
+    assert [run.query.device_id for run in runs] == ["phone-1", "phone-2"] * 6
+    done = replay(tmp_path / "a.ndjson", ReplayOptions())
+    done.write_predictions(tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="") as file:
+        written = [row["run_id"] for row in csv.DictReader(file)]
+    assert written == [batch["runs"][0]["run_id"] for batch in batches]
+
+
+def test_a_clock_gone_back_keeps_the_order_of_the_trace(stream: Path, tmp_path: Path) -> None:
+    batches = [json.loads(line) for line in stream.read_text().splitlines()]
+    for batch in batches[20:40]:
+        batch["runs"][0]["started_at"] = "1970" + batch["runs"][0]["started_at"][4:]
+    runs = read_trace(write(tmp_path / "back.ndjson", batches)).runs
+    assert in_time(runs) == runs
+
+
+def test_each_of_many_processors_gets_a_calm_profile_of_its_own(tmp_path: Path) -> None:
+    """Nine runs of each: no tenth of the trace is ever seen of one processor alone."""
+    names = [f"cpu-{threads}" for threads in range(1, 9)]
+    many = [batch for name in names for batch in phone.session(9, 0, processor=name)]
+    for batch in many:
+        batch["runs"][0].pop("calibration")
+    done = replay(write(tmp_path / "many.ndjson", many), ReplayOptions())
+    late = [item for item in done.scored if item.run.query.key.processor == "cpu-8"][-3:]
+    assert all(item.learned for item in late)
+    report = done.report()["processor"]["cpu-8"]["rungs"]["calm"]["run"]
+    assert report["median_ape"] < 0.3
+
+
+@pytest.mark.parametrize("option", ["--calibration", "--history"])
+def test_an_earlier_trace_without_runs_is_refused(stream: Path, tmp_path: Path, option: str) -> None:
+    empty = tmp_path / "empty.ndjson"
+    empty.touch()
+    done = CliRunner().invoke(build(), ["replay", str(stream), option, str(empty)])
+    assert isinstance(done.exception, SocastError)
+    assert f"{option} {empty}" in str(done.exception)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(stream: Path, tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere" / "out.csv"):
+        done = CliRunner().invoke(build(), ["replay", str(stream), "--predictions", str(place)])
+        assert done.exit_code == 2
+        assert "cannot be written" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"\x1f\x8bnot really gzip", "damaged"), (b"no json\n", "line 1"), (None, "no such trace")],
+    [
+        (b"\x1f\x8bnot really gzip", "damaged"),
+        (gzip.compress(b"x" * 2_000, mtime=0)[:12] + b"\xff" * 40, "damaged"),
+        (b"no json\n", "line 1"),
+        (None, "no such trace"),
+    ],
 )
 def test_files_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "trace.ndjson"

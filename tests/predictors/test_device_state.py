@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictors.conformal import Widths
-from predictors.device_state import RECENT, DeviceState
+from predictors.device_state import RECENT, DeviceState, short_name
 from predictors.run import Run
 from tests.synthetic import World
 
@@ -54,3 +54,9 @@ def test_one_outlier_does_not_move_the_correction_far() -> None:
     state = DeviceState.initial().correct(5.0, spread=0.3)
     assert state.miss_log < 0.45
     assert DeviceState.initial().correct(0.5, spread=0.05).miss_log == pytest.approx(0.2)
+
+
+def test_networks_without_a_digest_are_told_apart_though_their_names_begin_alike() -> None:
+    assert short_name("mobilenet_v1") != short_name("mobilenet_v2")
+    assert short_name("sha256:0123456789abcdef") == "01234567"
+    assert len(short_name("é" * 300)) == 8
