@@ -78,7 +78,7 @@ def roll_back(database: Database, version_id: int, *, expected: int | None = Non
         instead = versions.roll_back(connection, version_id)
         info = versions.get(connection, version_id)
         journal.changed_by_hand(connection, Kind.ROLLBACK, info.key, info.id, info.digest)
-        return versions.get(connection, instead.id)
+        return instead
 
 
 def served(database: Database, digests: Sequence[str]) -> dict[str, dict[str, tuple[int, float]]]:

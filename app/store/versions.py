@@ -33,16 +33,6 @@ class VersionInfo:
     active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveVersion:
-    """The version that serves a key, with its bytes."""
-
-    id: int
-    key: PredictorKey
-    digest: str
-    content: bytes
-
-
 def add(
     connection: Connection,
     key: PredictorKey,
@@ -78,19 +68,11 @@ def add(
     return int(result.inserted_primary_key[0])
 
 
-def active(connection: Connection, key: PredictorKey) -> ActiveVersion | None:
-    """Return the version that serves `key`: the one pinned, else the newest not rolled back."""
-    row = connection.execute(
-        select(table.c.id, table.c.digest, table.c.content)
-        .where(_is(key), _usable())
-        .order_by(*_PREFERENCE)
-        .limit(1)
-    ).first()
-    return None if row is None else ActiveVersion(row.id, key, row.digest, row.content)
-
-
 def active_ids(connection: Connection) -> dict[PredictorKey, int]:
-    """Return the id of the version that serves each key; cheap enough to ask often."""
+    """Return the id of the version that serves each key: the one pinned, else the newest not rolled back.
+
+    Cheap enough to ask often.
+    """
     rows = connection.execute(
         select(table.c.id, table.c.soc, table.c.processor, table.c.framework)
         .where(_usable())
@@ -155,7 +137,7 @@ def unpin(connection: Connection, key: PredictorKey) -> None:
     connection.execute(update(table).where(_is(key)).values(pinned_at_us=None))
 
 
-def roll_back(connection: Connection, version_id: int) -> ActiveVersion:
+def roll_back(connection: Connection, version_id: int) -> VersionInfo:
     """Take this version out of service and return the one that serves instead.
 
     Raises `ConflictError` when no other version could.
@@ -166,12 +148,12 @@ def roll_back(connection: Connection, version_id: int) -> ActiveVersion:
         .where(table.c.id == version_id)
         .values(rolled_back_at_us=time.time_ns() // 1000, pinned_at_us=None)
     )
-    instead = active(connection, info.key)
+    instead = active_ids(connection).get(info.key)
     if instead is None:
         raise ConflictError(
             f"Version {version_id} is the only one of {info.key}; nothing could serve instead."
         )
-    return instead
+    return get(connection, instead)
 
 
 _PREFERENCE = (table.c.pinned_at_us.is_(None), table.c.id.desc())

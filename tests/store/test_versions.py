@@ -18,8 +18,8 @@ def add(database: Database, digest: str, key: PredictorKey = KEY) -> int:
 
 def active_digest(database: Database) -> str | None:
     with database.read() as connection:
-        found = versions.active(connection, KEY)
-        return None if found is None else found.digest
+        found = versions.active_ids(connection).get(KEY)
+        return None if found is None else versions.get(connection, found).digest
 
 
 def test_the_newest_serves(database: Database) -> None:
