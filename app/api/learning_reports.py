@@ -19,7 +19,7 @@ from app.schemas.reports import (
 from app.services import coverage_table, drift_report
 from app.services.coverage_report import CoverageFilter
 from app.services.keys import Role
-from app.services.times import microseconds
+from app.services.times import optional_unix_us
 from app.store.journal import EventFilter
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"], dependencies=[Depends(require(Role.ANALYST))])
@@ -34,8 +34,8 @@ def get_drift(database: DatabaseDep, query: Annotated[DriftQuery, Query()]) -> D
         processor=query.processor,
         framework=query.framework,
         device_id=query.device_id,
-        since_us=microseconds(query.since),
-        until_us=microseconds(query.until),
+        since_us=optional_unix_us(query.since),
+        until_us=optional_unix_us(query.until),
     )
     if query.format is not Format.JSON:
         return table_response(drift_report.table(database, wanted), query.format, "drift")

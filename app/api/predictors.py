@@ -1,7 +1,5 @@
 """`/v1/predictors`: versions of predictors, and which one serves."""
 
-from datetime import UTC, datetime
-
 from fastapi import APIRouter, Depends, Response
 
 from app.api.dependencies import DatabaseDep
@@ -9,6 +7,7 @@ from app.auth import require
 from app.schemas.predictors import PredictorVersionOut, PredictorVersions
 from app.services import predictors
 from app.services.keys import Role
+from app.services.times import moment
 from app.store.versions import VersionInfo
 
 router = APIRouter(
@@ -58,7 +57,7 @@ def _version(info: VersionInfo) -> PredictorVersionOut:
         digest=info.digest,
         reason=info.reason,
         metrics=dict(info.metrics),
-        created_at=datetime.fromtimestamp(info.created_at_us / 1e6, UTC),
+        created_at=moment(info.created_at_us),
         serving=info.active,
         pinned=info.pinned,
         rolled_back=info.rolled_back,

@@ -12,7 +12,7 @@ from app.schemas.reports import Format
 from app.services import grouping, regret_table
 from app.services.keys import Role
 from app.services.regret_report import DIMENSIONS, RegretFilter, regret
-from app.services.times import microseconds, ordered
+from app.services.times import optional_unix_us, ordered
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"], dependencies=[Depends(require(Role.ANALYST))])
 
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/reports", tags=["reports"], dependencies=[Depends
 @router.get("/regret", response_model=RegretReportOut)
 def get_regret(database: DatabaseDep, query: Annotated[RegretQuery, Query()]) -> RegretReportOut | Response:
     """Answer predicted against measured latency of plans, their regret, and what exploring cost and tells."""
-    since_us, until_us = microseconds(query.since), microseconds(query.until)
+    since_us, until_us = optional_unix_us(query.since), optional_unix_us(query.until)
     ordered(since_us, until_us)
     group_by = grouping.dimensions(query.group_by, DIMENSIONS)
     wanted = RegretFilter(since_us, until_us, query.device_id, query.soc)

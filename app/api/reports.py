@@ -11,7 +11,7 @@ from app.auth import require
 from app.schemas.reports import ErrorQuery, ErrorReport, Format
 from app.services import grouping, report
 from app.services.keys import Role
-from app.services.times import microseconds
+from app.services.times import optional_unix_us
 from app.store.reports import DIMENSIONS, ErrorFilter
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"], dependencies=[Depends(require(Role.ANALYST))])
@@ -24,8 +24,8 @@ def get_errors(database: DatabaseDep, query: Annotated[ErrorQuery, Query()]) -> 
     """Answer every rung's prediction errors in groups, on the levels run and operator; all are fractions."""
     dimensions = grouping.dimensions(query.group_by, DIMENSIONS)
     wanted = ErrorFilter(
-        since_us=microseconds(query.since),
-        until_us=microseconds(query.until),
+        since_us=optional_unix_us(query.since),
+        until_us=optional_unix_us(query.until),
         device_id=query.device_id,
         soc=query.soc,
         processor=query.processor,

@@ -10,6 +10,7 @@ from app.auth import require
 from app.schemas.browse import RunPage
 from app.services import browse
 from app.services.keys import Role
+from app.services.times import optional_unix_us
 from app.store.runs import RunFilter
 
 router = APIRouter(prefix="/v1", tags=["runs"], dependencies=[Depends(require(Role.ANALYST))])
@@ -35,8 +36,8 @@ def get_runs(
         processor=processor,
         model=model,
         condition=condition,
-        since_us=browse.microseconds(since),
-        until_us=browse.microseconds(until),
+        since_us=optional_unix_us(since),
+        until_us=optional_unix_us(until),
     )
     with_timings = include == "timings"
     return browse.run_page(database, wanted, cursor=cursor, limit=limit, with_timings=with_timings)

@@ -1,15 +1,12 @@
 """Let an analyst look at what is stored, page by page."""
 
-from datetime import UTC, datetime, timedelta
-
 from app.schemas.browse import DeviceOut, DevicePage, ModelOut, OperatorOut, ProcessorOut, RunOut, RunPage
 from app.services import cursors
+from app.services.times import moment
 from app.store import devices, runs
 from app.store.devices import DeviceInfo
 from app.store.engine import Database
 from app.store.runs import RunFilter, RunInfo
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def device_page(database: Database, *, cursor: str | None, limit: int, soc: str | None) -> DevicePage:
@@ -37,14 +34,6 @@ def run_page(
     return RunPage(items=[_run(item) for item in items], next=following)
 
 
-def microseconds(moment: datetime | None) -> int | None:
-    """Return a time as microseconds since the epoch; one without a zone counts as UTC."""
-    if moment is None:
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - EPOCH) // timedelta(microseconds=1)
-
-
 def _device(item: DeviceInfo) -> DeviceOut:
     return DeviceOut(
         device_id=item.device_id,
@@ -64,7 +53,7 @@ def _device(item: DeviceInfo) -> DeviceOut:
         ],
         runs=item.runs,
         timings=item.timings,
-        last_seen=_moment(item.last_seen_at_us),
+        last_seen=moment(item.last_seen_at_us),
         context=item.context,
         quarantined=item.quarantined,
     )
@@ -77,7 +66,7 @@ def _run(item: RunInfo) -> RunOut:
         processor=item.processor,
         framework=item.framework,
         model=ModelOut(name=item.model_name, digest=item.model_digest or None),
-        started_at=_moment(item.started_at_us),
+        started_at=moment(item.started_at_us),
         condition=item.condition,
         context=item.context,
         profiled=item.profiled,
@@ -100,7 +89,3 @@ def _run(item: RunInfo) -> RunOut:
         out.latency_us = [t.latency_us for t in item.timings]
         out.ran_on = [t.ran_on or item.processor for t in item.timings]
     return out
-
-
-def _moment(time_us: int) -> datetime:
-    return EPOCH + timedelta(microseconds=time_us)

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,17 +12,10 @@ from app.schemas import measurements as wire
 
 T = TypeVar("T")
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _PATH: Final = re.compile(r" - at `\$(?P<path>.*)`$")
 _STEP: Final = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
 
 _sorted = msgspec.json.Encoder(order="sorted")
-
-
-def unix_us(time: datetime) -> int:
-    """Return a time as microseconds since the epoch."""
-    return (time - _EPOCH) // _MICROSECOND
 
 
 def decode_envelope(decode: Callable[[bytes], T], body: bytes) -> T:

@@ -11,8 +11,9 @@ from app.errors import Fault, NotFoundError, UnavailableError
 from app.observability import INGEST_ROWS
 from app.schemas import outcomes as wire
 from app.schemas.measurements import Rejection
-from app.services.decoding import context_text, decode_envelope, decode_part, unix_us
+from app.services.decoding import context_text, decode_envelope, decode_part
 from app.services.keys import Principal
+from app.services.times import unix_us
 from app.store import draws, forecasts, plans
 from app.store.draws import Draw
 from app.store.engine import Connection, Database

@@ -5,8 +5,9 @@ import numpy as np
 
 from app.errors import Fault, InvalidRequestError
 from app.schemas import measurements as wire
-from app.services.decoding import context_text, decode_envelope, decode_part, fault_of, unix_us
+from app.services.decoding import context_text, decode_envelope, decode_part, fault_of
 from app.services.operators import decode_operator
+from app.services.times import unix_us
 from app.store.batch import Batch, DeviceRecord, ProcessorRecord, RunRecord, TransferRecord
 
 _envelopes = msgspec.json.Decoder(wire.Envelope)

@@ -10,8 +10,8 @@ from app.schemas.reports import ErrorFigures
 from app.services import cursors
 from app.services.error_book import figures
 from app.services.learn import LEARNER
-from app.services.table_files import NUMBER, TEXT, WHOLE, TableFile, rfc3339
-from app.services.times import moment, ordered
+from app.services.table_files import NUMBER, TEXT, WHOLE, TableFile
+from app.services.times import moment, ordered, rfc3339
 from app.store import learning, reports
 from app.store.engine import Database
 from app.store.reports import EVERYTHING, ErrorFilter, Group, Values

@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from app.services.times import rfc3339
+
 TEXT, WHOLE, NUMBER, MOMENT, TRUTH = (
     pa.string(),
     pa.int64(),
@@ -52,11 +54,6 @@ def parquet_pieces(table: TableFile) -> Iterator[bytes]:
                 writer.write_table(pa.Table.from_pylist([dict(row) for row in portion], schema=schema))
                 yield sink.take()
     yield sink.take()
-
-
-def rfc3339(moment: datetime) -> str:
-    """Return a UTC time as the wire writes it."""
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _text(value: Any) -> Any:  # noqa: ANN401

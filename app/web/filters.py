@@ -1,12 +1,12 @@
 """Filters in an address: known names only, times in UTC, each fault told by its name."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from fastapi import Request
 
 from app.errors import Fault, InvalidRequestError
-from app.services.times import microseconds
+from app.services.times import optional_unix_us
 from app.store.reports import ErrorFilter
 
 DIMENSIONS = ("device", "processor", "condition", "model", "op_type")
@@ -24,8 +24,8 @@ def error_filter(request: Request) -> ErrorFilter:
     since, until = (_time(name, given[name]) if name in given else None for name in TIMES)
     return ErrorFilter(
         **{FIELDS.get(name, name): given[name] for name in DIMENSIONS if name in given},
-        since_us=microseconds(since),
-        until_us=microseconds(until),
+        since_us=optional_unix_us(since),
+        until_us=optional_unix_us(until),
     )
 
 
@@ -50,4 +50,4 @@ def _time(name: str, text: str) -> datetime:
     except ValueError as error:
         detail = f"`{name}` is no time: write it as 2026-11-21T07:00 (UTC)."
         raise InvalidRequestError(detail, faults=(Fault(f"/query/{name}", detail),)) from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found
