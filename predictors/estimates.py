@@ -49,13 +49,16 @@ LEAST: dict[Statistic, int] = {mean: 5, median: 5, p95: 20}
 """Observations below which a statistic is not told: the tail needs more than the middle."""
 
 
-def bootstrap(values: ArrayLike, statistic: Statistic = mean, seed: int = 0) -> Estimate:
+def bootstrap(
+    values: ArrayLike, statistic: Statistic = mean, seed: int = 0, *, least: int | None = None
+) -> Estimate:
     """Return a statistic of independent observations, shape (n,), with its percentile bootstrap interval.
 
-    Resample whole episodes, never single executions of one: those depend on each other.
+    Resample whole episodes, never single executions of one: those depend on each other. Fewer than `least`
+    observations (by `LEAST` unless it is given) are too few to say a number.
     """
     known = np.asarray(values, dtype=np.float64)
-    if len(known) < LEAST.get(statistic, 5):
+    if len(known) < (LEAST.get(statistic, 5) if least is None else max(least, 1)):
         return Estimate(None, None, None, len(known))
     generator = np.random.default_rng(seed)
     rows = max(1, _CHUNK // len(known))

@@ -1,12 +1,12 @@
 """What cells of executed plans say: errors, gains, regret and speed-ups."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.experiments.cells import CHOOSERS, Cell, Measured
-from predictors.estimates import RESAMPLES
+from predictors.estimates import RESAMPLES, bootstrap, mean, median, p95
 from predictors.forecast import Rung
 from predictors.regret import SPLITS, split_half
 
@@ -84,16 +84,9 @@ def regret(cells: Sequence[Cell], rung: Rung) -> Figures:
     if not found:
         return {"mean": None, "median": None, "p95": None, "best_share": None, "n": 0}
     figures: Figures = {"n": len(found), "best_share": float(np.mean(shares))}
-    values = np.array(found)
-    statistics: Mapping[str, Callable[[Floats], Floats]] = {
-        "mean": lambda samples: samples.mean(axis=-1),
-        "median": lambda samples: np.median(samples, axis=-1),
-        "p95": lambda samples: np.quantile(samples, 0.95, axis=-1),
-    }
-    drawn = values[np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))]
-    for name, statistic in statistics.items():
-        low, high = np.quantile(statistic(drawn), [0.025, 0.975])
-        figures |= {name: float(statistic(values)), f"{name}_low": float(low), f"{name}_high": float(high)}
+    for name, statistic in (("mean", mean), ("median", median), ("p95", p95)):
+        estimate = bootstrap(found, statistic, least=1)
+        figures |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
     return figures
 
 
