@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 
 from app.planning.costs import CostSource, CostTable
 from app.planning.plan import Draft
-from app.planning.structure import STRUCTURES, Data, Kernel
+from app.planning.structure import STRUCTURES
 from predictors.fusion import KernelGraph
 from predictors.graph import Operator
 
 if TYPE_CHECKING:
     from app.planning.timeline import Timeline
-
-__all__ = ["Data", "Kernel", "ModelRequest", "Problem", "Processor"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from predictors.fusion.reconcile import agreement, reconcile
 from predictors.fusion.rewriting import Rewriting
 from predictors.graph import ModelGraph, Operator
 
-__all__ = ["FRAMEWORKS", "KernelGraph", "fitted", "kernels", "reconcile"]
+__all__ = ["FRAMEWORKS", "KernelGraph", "fitted", "kernels"]
 
 Rewrite = Callable[[Rewriting], None]
 
