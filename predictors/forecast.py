@@ -75,11 +75,18 @@ class Coverage:
     """What a forecast rests on.
 
     `learned` is the share (0 to 1) of operators whose type was fitted on this key's own data; `fallback`
-    names the operator types that leaned on a family or on byte and shape features alone.
+    names the operator types that leaned on a family or on byte and shape features alone; `reasons` say why
+    it is too thin to rely on, if it is (`predictors.thinness`).
     """
 
     learned: float
     fallback: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def too_thin(self) -> bool:
+        """Whether the honest answer is that too little is known."""
+        return bool(self.reasons)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,14 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from app.api.dependencies import DatabaseDep, PlansDep, ShelfDep
+from app.api.predictions import coverage_out
 from app.auth import require
 from app.planning.answered import as_answered
 from app.schemas.plans import PlanAnswerOut, PlanRequest
 from app.services.explore import Exploring
 from app.services.keys import Role
 from app.services.plan import ModelToPlan, PlanAnswer, PlanQuestion
+from app.services.predict import OFFLINE, RUNTIME
 from app.services.watch import PlanWatch
 
 router = APIRouter(tags=["plans"], dependencies=[Depends(require(Role.SCHEDULER))])
@@ -127,6 +129,10 @@ def _answer(answer: PlanAnswer) -> Response:
                 "version": place.serving.version.digest,
                 "framework": place.key.framework,
                 "borrowed_from": None if place.borrowed_from is None else str(place.borrowed_from),
+                "coverage": {
+                    "offline": coverage_out(answer.coverage[place.info.name][OFFLINE]),
+                    "runtime": coverage_out(answer.coverage[place.info.name][RUNTIME]),
+                },
             }
             for place in answer.used
             if place.serving is not None

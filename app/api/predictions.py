@@ -14,7 +14,7 @@ from app.schemas.predictions import PredictionOut, PredictionRequest
 from app.services.keys import Role
 from app.services.predict import OFFLINE, RUNTIME, Prediction, read_question
 from predictors.conformal import ENDS, INTERVALS, LEVELS
-from predictors.forecast import Rung
+from predictors.forecast import Coverage, Rung
 
 router = APIRouter(
     prefix="/v1/predictions", tags=["predictions"], dependencies=[Depends(require(Role.SCHEDULER))]
@@ -69,7 +69,17 @@ def _forecast(prediction: Prediction, rung: Rung, level: float) -> dict[str, Any
             "kind": rung.value,
             "borrowed_from": None if prediction.borrowed_from is None else str(prediction.borrowed_from),
         },
-        "coverage": forecast.coverage,
+        "coverage": coverage_out(forecast.coverage),
+    }
+
+
+def coverage_out(coverage: Coverage) -> dict[str, Any]:
+    """Return what an answer rests on as the wire writes it."""
+    return {
+        "learned": coverage.learned,
+        "fallback": coverage.fallback,
+        "too_thin": coverage.too_thin,
+        "reasons": coverage.reasons,
     }
 
 

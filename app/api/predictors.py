@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, Response
 
 from app.api.dependencies import DatabaseDep
 from app.auth import require
-from app.schemas.predictors import PredictorVersionOut, PredictorVersions
+from app.schemas.predictors import PredictorVersionOut, PredictorVersions, ProfilerPriceOut
 from app.services import predictors
 from app.services.keys import Role
 from app.services.times import moment
@@ -49,6 +49,8 @@ def post_rollback(version_id: int, database: DatabaseDep) -> PredictorVersionOut
 
 
 def _version(info: VersionInfo) -> PredictorVersionOut:
+    reasons = predictors.thin_because(info)
+    price = predictors.profiling_price(info)
     return PredictorVersionOut(
         id=info.id,
         soc=info.key.soc,
@@ -61,4 +63,7 @@ def _version(info: VersionInfo) -> PredictorVersionOut:
         serving=info.active,
         pinned=info.pinned,
         rolled_back=info.rolled_back,
+        too_thin=bool(reasons),
+        reasons=reasons,
+        profiler_price=None if price is None else ProfilerPriceOut(**price),
     )

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.schemas.plan_basis import ChosenOut, StageCostsOut, SupportOut, TransferOut
+from app.schemas.predictions import CoverageOut
 
 Objective = Literal["mean", "p90", "p99"]
 Granularity = Literal["subgraph", "inter_operator", "intra_operator", "task"]
@@ -162,11 +163,15 @@ class ImpossibleOut(BaseModel):
 
 
 class PlanPredictorOut(BaseModel):
-    """What predicted for one processor; `borrowed_from` names another one that lent its predictor."""
+    """What predicted for one processor; `borrowed_from` names another one that lent its predictor.
+
+    `coverage` says for the offline profile and the runtime predictor what they know of the models asked for.
+    """
 
     version: str
     framework: str
     borrowed_from: str | None
+    coverage: dict[Literal["offline", "runtime"], CoverageOut]
 
 
 class RecentErrorOut(BaseModel):

@@ -79,10 +79,15 @@ class PredictorOut(BaseModel):
 
 
 class CoverageOut(BaseModel):
-    """Share of operators whose type was learned here, and the types that fell back."""
+    """Share of operators whose type was learned here, and the types that fell back.
+
+    `too_thin` says that too little was learned to rely on the answer, `reasons` why.
+    """
 
     learned: float
     fallback: list[str]
+    too_thin: bool
+    reasons: list[str]
 
 
 class OperatorLatency(BaseModel):

@@ -1,30 +1,22 @@
 """Judge whether a model holds its latency limits on some devices, as far as the predictors can tell.
 
 Three answers, so that no pipeline takes a guess for a promise: `pass`, `fail`, and `too_thin` where the
-prediction rests on too little to say. A device passes where at least one of its processors does.
+prediction rests on too little to say (`predictors.thinness`). A device passes where at least one of its
+processors does.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-
 from app.errors import NotFoundError
 from app.services import targets
-from app.services.predict import RUNTIME, NothingLearnedError, Prediction, PredictService, Question
+from app.services.predict import RUNTIME, NothingLearnedError, PredictService, Question
 from app.services.shelf import Shelf
 from app.services.situations import Subject
 from app.services.targets import Processor
-from app.services.thin_data import ENOUGH_RUNS
 from app.store.engine import Database
 from predictors.conformal import LEVELS
-
-MOST_FALLBACK = 0.1
-"""Share (0 to 1) that operators of unknown type may have, both of the predicted time and of the operators.
-
-Their own predicted time is a guess, so that it alone cannot tell how much is guessed.
-"""
 
 
 class Verdict(StrEnum):
@@ -130,29 +122,11 @@ class GateService:
         )
         if unsupported:
             return ProcessorVerdict(name, Verdict.FAIL, latency_us, [f"cannot run {', '.join(unsupported)}"])
-        reasons = _thin(prediction)
+        reasons = prediction.forecasts[RUNTIME].coverage.reasons
         if reasons:
             return ProcessorVerdict(name, Verdict.TOO_THIN, latency_us, reasons)
         holds = all(latency_us[level] <= limit for level, limit in question.limits_us.items())
         return ProcessorVerdict(name, Verdict.PASS if holds else Verdict.FAIL, latency_us, [])
-
-
-def _thin(prediction: Prediction) -> list[str]:
-    """Return why a prediction proves too little."""
-    version, forecast = prediction.serving.version, prediction.forecasts[RUNTIME]
-    if prediction.borrowed_from is not None:
-        return [f"nothing was learned for it: {prediction.borrowed_from} answers instead"]
-    reasons = []
-    if version.trained_runs < ENOUGH_RUNS:
-        reasons.append(f"its predictor rests on {version.trained_runs} runs, not {ENOUGH_RUNS}")
-    guessed = np.array([operator.op_type in forecast.coverage.fallback for operator in prediction.operators])
-    if guessed.any():
-        time_share = forecast.operators_us[guessed].sum() / max(float(forecast.operators_us.sum()), 1e-9)
-        share = max(float(time_share), float(guessed.mean()))
-        if share > MOST_FALLBACK:
-            names = ", ".join(forecast.coverage.fallback)
-            reasons.append(f"{100 * share:.0f} % of it is operators never timed there ({names})")
-    return reasons
 
 
 def _best(verdicts: Sequence[Verdict]) -> Verdict:

@@ -19,6 +19,7 @@ from app.services.explore import Choice, Exploring, choose
 from app.services.kernels import KernelCache
 from app.services.operator_support import ProcessorSupport, support_of
 from app.services.plan_costs import PredictedCosts
+from app.services.plan_coverage import plan_coverage
 from app.services.plan_feedback import PlanFeedback
 from app.services.plan_log import PlanLog
 from app.services.recent_error import RecentError, RungError
@@ -26,7 +27,7 @@ from app.services.shelf import Shelf
 from app.services.targets import Processor, Target
 from app.store import operators, support
 from app.store.engine import Database
-from predictors.forecast import Rung
+from predictors.forecast import Coverage, Rung
 from predictors.fusion import KernelGraph
 from predictors.graph import Shape
 
@@ -76,7 +77,8 @@ class PlanAnswer:
     """Ranked plans, what could not be planned and why, and what the answer rests on.
 
     `choice` is the plan to run; `unavailable` names processors left out because nothing was learned for them
-    yet; `learned` and `support` are what executed plans and runs have taught of the `used` processors.
+    yet; `learned` and `support` are what executed plans and runs have taught of the `used` processors,
+    `coverage` what their predictors know of the models asked for.
     """
 
     plans: Sequence[Plan]
@@ -88,6 +90,7 @@ class PlanAnswer:
     recent_error: Mapping[str, RungError]
     learned: LearnedCosts
     support: Mapping[str, ProcessorSupport]
+    coverage: Mapping[str, Mapping[Rung, Coverage]]
 
 
 class PlanService:
@@ -152,6 +155,9 @@ class PlanService:
             ]
             told = support.of_soc(connection, target.soc)
             recent_error = self._recent_error.get(connection, target.device_id)
+        networks = {
+            model.digest: tuple(graph.operators) for model, graph in zip(question.models, graphs, strict=True)
+        }
         answer = PlanAnswer(
             plans=[],
             impossible=[],
@@ -169,6 +175,7 @@ class PlanService:
                 )
                 for place in used
             },
+            coverage=plan_coverage(used, networks),
         )
         if not used:
             return replace(answer, impossible=_nothing_learned(question))
@@ -176,7 +183,7 @@ class PlanService:
             replace(target, processors=tuple(used)),
             learned=answer.learned,
             model=question.models[0].digest,
-            kernels=graphs[0].operators,
+            kernels=networks[question.models[0].digest],
             started_at_us=time.time_ns() // 1000,
             timed_dtypes=self._timed_dtypes,
             contexts=question.contexts,

@@ -12,9 +12,10 @@ from app.services.decoding import decode_envelope, decode_part
 from app.services.operators import decode_operator
 from app.services.shelf import Serving
 from app.services.situations import Situation, Situations, Subject
-from predictors.forecast import Coverage, RunForecast, Rung
+from predictors.forecast import RunForecast, Rung
 from predictors.graph import Operator
 from predictors.run import PredictorKey, RunQuery
+from predictors.thinness import cover
 
 OFFLINE, RUNTIME = Rung.CALM, Rung.RUNTIME
 
@@ -130,10 +131,10 @@ def _predict(situation: Situation, question: Question) -> Prediction:
         profiled=False,
     )
     forecasts = place.serving.version.forecast(query, place.state, (OFFLINE, RUNTIME))
-    if place.borrowed_from is not None:
-        types = tuple(sorted({operator.op_type for operator in query.operators}))
-        nothing = Coverage(learned=0.0, fallback=types)
-        forecasts = {rung: replace(found, coverage=nothing) for rung, found in forecasts.items()}
+    version = place.serving.version
+    forecasts = {
+        rung: replace(found, coverage=cover(version, query, rung)) for rung, found in forecasts.items()
+    }
     return Prediction(
         query.operators, forecasts, place.serving, context, situation.mapping, place.borrowed_from
     )

@@ -2,7 +2,8 @@
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from app.errors import ConflictError, NotFoundError
 from app.store import journal, scored, versions
@@ -12,6 +13,7 @@ from app.store.versions import VersionInfo
 from predictors.context_features import NAMES
 from predictors.forecast import Rung
 from predictors.run import PredictorKey
+from predictors.thinness import few_runs
 from predictors.version import PredictorVersion
 
 
@@ -108,6 +110,26 @@ def importances(database: Database, version_id: int) -> list[tuple[str, float]]:
     whole = max(float(gains.sum()), 1e-12)
     named = zip(NAMES, (gains / whole).tolist(), strict=False)
     return sorted(((name, share) for name, share in named if share > 0), key=lambda item: -item[1])
+
+
+def thin_because(info: VersionInfo) -> list[str]:
+    """Return why a version is too thin to rely on for any network (`predictors.thinness`); mostly nothing."""
+    calm_runs, trained_runs = info.metrics.get("calm_runs"), info.metrics.get("trained_runs")
+    if calm_runs is None or trained_runs is None:
+        return []
+    found = [
+        few_runs(rung, calm_runs=calm_runs, trained_runs=trained_runs) for rung in (Rung.CALM, Rung.RUNTIME)
+    ]
+    return [because for because in found if because is not None]
+
+
+def profiling_price(info: VersionInfo) -> Mapping[str, Any] | None:
+    """Return what profiling costs there (`predictors.profiler_price`); None where that is not known.
+
+    Versions of earlier releases said less of it: nothing is told of those.
+    """
+    price = info.metrics.get("profiler_price")
+    return price if price and "share_of_run" in price else None
 
 
 def _unchanged(connection: Connection, version_id: int, expected: int | None) -> None:

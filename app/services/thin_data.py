@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from app.services.coverage_parts import FALLBACK, LEARNED, ModelCoverage, OperatorType, Thin
+from predictors.forecast import Rung
+from predictors.thinness import too_few_runs
 from predictors.version import PredictorVersion
 
-ENOUGH_RUNS = 50
 ENOUGH_SAMPLES = 30
 ENOUGH_INTERVALS = 100
 
@@ -27,15 +28,13 @@ def thin_places(
             )
         ]
     found = []
-    if version.trained_runs < ENOUGH_RUNS:
-        found.append(
-            Thin(
-                "processor",
-                "",
-                f"its predictor rests on {version.trained_runs} runs",
-                f"let its agent send at least {ENOUGH_RUNS}",
-            )
-        )
+    few = [too_few_runs(version, rung) for rung in (Rung.RUNTIME, Rung.CALM)]
+    if any(few):
+        found += [
+            Thin("processor", "", because, "let its agent send more, in calm conditions first")
+            for because in few
+            if because is not None
+        ]
     elif not version.calm_final:
         found.append(Thin("processor", "", "its calm profile is not complete", "send runs of an idle device"))
     found += [_thin_type(item) for item in op_types if _is_thin(item)]

@@ -42,10 +42,15 @@ def get_predictors(request: Request, database: DatabaseDep, _: AnalystDep) -> Re
     known = predictors.list_versions(database)
     key = _key(request, known)
     own = [version for version in known if version.key == key]
+    serving = [version for version in known if version.active]
+    serves = next((version for version in serving if version.key == key), None)
     return page(
         request,
         "predictors.html",
-        serving=[version for version in known if version.active],
+        serving=serving,
+        serves=serves,
+        thin={version.id: predictors.thin_because(version) for version in serving},
+        price=None if serves is None else predictors.profiling_price(serves),
         counts={other: sum(version.key == other for version in known) for other in {v.key for v in known}},
         key=key,
         versions=own[:SHOWN_VERSIONS],

@@ -70,7 +70,8 @@ def test_the_report_shows_that_the_frozen_profile_drifts(learned: TestClient) ->
 def test_a_loaded_device_is_predicted_slower_than_its_offline_profile(learned: TestClient) -> None:
     answer = predict(learned)
     assert answer["runtime"]["total_us"]["mean"] > 1.5 * answer["offline"]["total_us"]["mean"]
-    assert answer["offline"]["coverage"] == {"learned": 1.0, "fallback": []}
+    for side in ("offline", "runtime"):
+        assert answer[side]["coverage"] == {"learned": 1.0, "fallback": [], "too_thin": False, "reasons": []}
     assert [item["op_type"] for item in answer["runtime"]["operators"]] == ["Conv"] * 3
     for side in ("offline", "runtime"):
         interval = answer[side]["interval_us"]
@@ -155,7 +156,9 @@ def test_a_new_processor_answers_from_the_first_request_and_says_what_it_borrowe
     send(learned, phone.session(calm_runs=1, loaded_runs=0, processor="cpu:7", device_id="phone-2"))
     answer = predict(learned, device_id="phone-2", processor="cpu:7")
     for side in ("offline", "runtime"):
-        assert answer[side]["coverage"] == {"learned": 0.0, "fallback": ["Conv"]}
+        coverage = answer[side]["coverage"]
+        assert (coverage["learned"], coverage["fallback"], coverage["too_thin"]) == (0.0, ["Conv"], True)
+        assert "answers instead" in coverage["reasons"][0]
         assert answer[side]["predictor"]["borrowed_from"] == "SoC 1/cpu:0/onnxruntime"
     own = predict(learned)
     assert own["runtime"]["predictor"]["borrowed_from"] is None
@@ -201,6 +204,11 @@ def test_a_model_that_was_neither_uploaded_nor_run_is_not_found(learned: TestCli
 def test_versions_can_be_pinned_and_taken_back(learned: TestClient) -> None:
     newest, *older = learned.get("/v1/predictors").json()["items"]
     assert newest["serving"]
+    assert (newest["too_thin"], newest["reasons"]) == (False, [])
+    assert newest["profiler_price"] is None  # the phone profiles every run
+    first = older[-1]
+    assert first["metrics"]["trained_runs"] == 1
+    assert (first["too_thin"], len(first["reasons"])) == (True, 2)
     pinned = learned.post(f"/v1/predictors/{older[-1]['id']}/pin").json()
     assert (pinned["serving"], pinned["pinned"]) == (True, True)
     instead = learned.post(f"/v1/predictors/{older[-1]['id']}/rollback").json()

@@ -66,6 +66,10 @@ def test_every_strategy_answers_and_the_best_comes_first(client: TestClient, dig
     singles = [plan for plan in answer["plans"] if plan["strategy"] == "mace"]
     assert {stage["processor"] for plan in singles for stage in plan["stages"]} == {phone.PROCESSOR, OTHER}
     assert set(answer["predictors"]) == {phone.PROCESSOR, OTHER}
+    for predictor in answer["predictors"].values():
+        for coverage in (predictor["coverage"]["offline"], predictor["coverage"]["runtime"]):
+            assert coverage["too_thin"]  # the phone never timed pooling
+            assert "MaxPool" in coverage["reasons"][0]
 
 
 def test_the_same_question_has_the_same_answer_and_get_is_the_same_door(
