@@ -1,6 +1,7 @@
 """Tables for the terminal: what `/v1/plan` and the error reports answer, drawn with rich."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import expm1
 from typing import Any
 
 from rich.markup import escape
@@ -79,6 +80,28 @@ def drift_table(items: Sequence[Json]) -> Table:
             percent(item["error_before"]),
             percent(item["error_after"]),
             "–" if item["runs_since"] is None else f"{item['runs_since']:,}",
+        )
+    return table
+
+
+def miss_table(groups: Sequence[Json]) -> Table:
+    """Return one row a group of the report of misses: their size, its causes, what to profile next."""
+    table = Table(title="Why runs were missed: shares of the error", title_justify="left")
+    keys = list(groups[0]["group"]) if groups else []
+    for key in keys:
+        table.add_column(key)
+    parts = list(groups[0]["shares"]) if groups else []
+    for title in ("runs", "error", "slower\nthan said", *parts):
+        table.add_column(title, justify="right")
+    table.add_column("profile next")
+    for item in groups:
+        table.add_row(
+            *(escape(item["group"][key] or "unlabelled") for key in keys),
+            f"{item['n']:,}",
+            percent(expm1(item["mean_abs_log_ratio"])),
+            percent(expm1(item["mean_log_ratio"])),
+            *(percent(item["shares"][part]) for part in parts),
+            escape(", ".join(dict.fromkeys(own["op_type"] for own in item["profile_next"]))),
         )
     return table
 

@@ -136,7 +136,7 @@ class Client:
         return self._json("POST", f"/v1/predictors/{version}/rollback")
 
     def report(self, name: str, **parameters: str) -> Json:
-        """Return a report (`errors`, `drift`, `regret`, `coverage`) as JSON."""
+        """Return a report (`errors`, `drift`, `misses`, `regret`, `coverage`) as JSON."""
         return self._json("GET", f"/v1/reports/{name}", params=parameters)
 
     def report_file(self, name: str, format: str, **parameters: str) -> bytes:

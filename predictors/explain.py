@@ -8,7 +8,7 @@ the prediction by, and context what the circumstances explain wrongly: what is l
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
@@ -34,6 +34,25 @@ class Miss:
     overhead: float
     context: float
     state: float
+
+
+PARTS = ("mapping", "operators", "overhead", "context", "state")
+
+
+@dataclass(frozen=True)
+class MissSummary:
+    """What misses of a group of runs have in common.
+
+    `mean_abs_log_ratio` is their mean size and `mean_log_ratio` their mean (above 0: slower than predicted);
+    `parts` holds the mean of each of `PARTS`, which add up to `mean_log_ratio`, and `shares` (0 to 1) how
+    much of all parts' sizes each one makes.
+    """
+
+    n: int
+    mean_abs_log_ratio: float
+    mean_log_ratio: float
+    parts: Mapping[str, float]
+    shares: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,21 @@ def explain(version: PredictorVersion, run: Run, before: DeviceState) -> Miss:
     )
     context = total - operator_log - gaps + state
     return Miss(total, operator_log * share, operator_log * (1.0 - share), gaps, context, -state)
+
+
+def summary(misses: Sequence[Miss]) -> MissSummary:
+    """Return what misses, at least one, have in common."""
+    parts = np.array([[getattr(miss, name) for name in PARTS] for miss in misses])
+    totals = np.array([miss.total for miss in misses])
+    sizes = np.abs(parts).sum(axis=0)
+    whole = max(float(sizes.sum()), 1e-12)
+    return MissSummary(
+        len(misses),
+        float(np.abs(totals).mean()),
+        float(totals.mean()),
+        dict(zip(PARTS, parts.mean(axis=0).tolist(), strict=True)),
+        dict(zip(PARTS, (sizes / whole).tolist(), strict=True)),
+    )
 
 
 def profile_next(version: PredictorVersion, runs: Sequence[Run], count: int = 10) -> list[ProfileNext]:

@@ -1,4 +1,4 @@
-"""`/v1/reports/drift` and `/v1/reports/coverage`: what befell the predictors, and what they know."""
+"""What befell the predictors, why they missed, and what they know: `/v1/reports/drift|misses|coverage`."""
 
 from typing import Annotated
 
@@ -14,13 +14,17 @@ from app.schemas.reports import (
     DriftQuery,
     DriftReport,
     Format,
+    MissGroupOut,
+    MissQuery,
+    MissReportOut,
     ProcessorCoverageOut,
 )
-from app.services import coverage_table, drift_report
+from app.services import coverage_table, drift_report, miss_report
 from app.services.coverage_report import CoverageFilter
 from app.services.keys import Role
 from app.services.times import optional_unix_us
 from app.store.journal import EventFilter
+from app.store.runs import RunFilter
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"], dependencies=[Depends(require(Role.ANALYST))])
 
@@ -45,6 +49,31 @@ def get_drift(database: DatabaseDep, query: Annotated[DriftQuery, Query()]) -> D
         until=query.until,
         items=[DriftEvent.model_validate(drift_report.row(entry)) for entry in page.entries],
         next=page.next,
+    )
+
+
+@router.get("/misses", response_model=MissReportOut)
+def get_misses(database: DatabaseDep, query: Annotated[MissQuery, Query()]) -> MissReportOut | Response:
+    """Answer why runs were missed: the parts of their error, and what should be profiled next."""
+    group_by = list(dict.fromkeys(name.strip() for name in query.group_by.split(",") if name.strip()))
+    wanted = RunFilter(
+        run_id=query.run_id,
+        soc=query.soc,
+        device_id=query.device_id,
+        processor=query.processor,
+        model=query.model,
+        condition=query.condition,
+        since_us=optional_unix_us(query.since),
+        until_us=optional_unix_us(query.until),
+    )
+    found = miss_report.misses(database, group_by, wanted, limit=query.limit)
+    if query.format is not Format.JSON:
+        return table_response(miss_report.table(found, group_by), query.format, "misses")
+    return MissReportOut(
+        group_by=group_by,
+        groups=[MissGroupOut.model_validate(miss_report.as_json(item)) for item in found.groups],
+        runs=found.runs,
+        left_out=found.left_out,
     )
 
 

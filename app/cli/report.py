@@ -46,7 +46,7 @@ def register(cli: typer.Typer) -> None:
     """Add the commands."""
     reports = typer.Typer(no_args_is_help=True, help="Pull reports from a service.")
     reports.callback()(lambda: None)
-    for command in (errors, drift, coverage, regret):
+    for command in (errors, drift, misses, coverage, regret):
         reports.command()(command)
     cli.add_typer(reports, name="report")
 
@@ -100,6 +100,38 @@ def drift(
 
     asked = _asked(kind=kind, since=since, until=until, device_id=device, soc=soc)
     _Pull("drift", "items", tables).run(server, key, asked, format_, out)
+
+
+def misses(
+    server: Server,
+    key: Key = None,
+    group_by: Annotated[
+        str, typer.Option(envvar="SOCAST_GROUP_BY", help="Comma-separated: condition, processor, model, ….")
+    ] = "condition",
+    run: Annotated[str | None, typer.Option(envvar="SOCAST_RUN", help="Only this run, by its id.")] = None,
+    model: Annotated[
+        str | None, typer.Option(envvar="SOCAST_MODEL", help="Only this model, by name or digest.")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    device: Device = None,
+    soc: Soc = None,
+    format_: HowWritten = Format.TABLE,
+    out: Out = None,
+) -> None:
+    """Show why the runtime predictor missed runs, by cause, and what to profile next."""
+
+    def tables(report: Json) -> Iterable["Table | str"]:
+        from app.terminal import miss_table
+
+        yield miss_table(report["groups"])
+        if report["left_out"]:
+            yield f"{report['left_out']:,} runs could not be explained: no predictor of their time is stored."
+
+    asked = _asked(
+        group_by=group_by, run_id=run, model=model, since=since, until=until, device_id=device, soc=soc
+    )
+    _Pull("misses", "groups", tables).run(server, key, asked, format_, out)
 
 
 def coverage(

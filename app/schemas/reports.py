@@ -3,9 +3,11 @@
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from app.services.miss_report import DIMENSIONS as MISS_DIMENSIONS
 from app.store.journal import Kind
 from app.store.reports import DIMENSIONS
 
@@ -185,6 +187,60 @@ class CoverageReport(BaseModel):
 
     items: list[ProcessorCoverageOut]
     next: str | None
+
+
+class MissQuery(BaseModel):
+    """Which runs to explain, and how to group them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Format = Format.JSON
+    group_by: str = Field(
+        "condition", max_length=500, description=f"Comma-separated, any of {', '.join(MISS_DIMENSIONS)}."
+    )
+    run_id: UUID | None = Field(None, description="Only this run.")
+    device_id: Name | None = Field(None, description="Only this device.")
+    soc: Name | None = Field(None, description="Only this SoC.")
+    processor: Name | None = Field(None, description="Only processors of this name.")
+    model: Name | None = Field(None, description="Only this model, by name or digest.")
+    condition: Name | None = Field(None, description="Only runs with this label.")
+    since: AwareDatetime | None = Field(None, description="Only runs that started at or after this time.")
+    until: AwareDatetime | None = Field(None, description="Only runs that started before this time.")
+    limit: int = Field(200, ge=1, le=1_000, description="Newest runs to explain.")
+
+
+class PartsOut(BaseModel):
+    """Kernel mapping, operator model, what lies between the operators, context, fast state."""
+
+    mapping: float
+    operators: float
+    overhead: float
+    context: float
+    state: float
+
+
+class MissGroupOut(BaseModel):
+    """Why runs of a group were missed by the runtime predictor, as log(measured / predicted).
+
+    `parts` are means that add up to `mean_log_ratio`; `shares` (0 to 1) weigh their sizes.
+    """
+
+    group: dict[str, str]
+    n: int
+    mean_abs_log_ratio: float
+    mean_log_ratio: float
+    parts: PartsOut
+    shares: PartsOut
+    profile_next: list[ProfileNextOut]
+
+
+class MissReportOut(BaseModel):
+    """Why predictions missed, by group: `runs` were explained, `left_out` could not be."""
+
+    group_by: list[str]
+    groups: list[MissGroupOut]
+    runs: int
+    left_out: int
 
 
 class ErrorFigures(BaseModel):

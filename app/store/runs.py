@@ -10,7 +10,17 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, Select, select, tuple_
 
 from app.store.operators import OperatorReader
-from app.store.tables import context, device, execution_target, framework, model, processor, run, timing
+from app.store.tables import (
+    context,
+    device,
+    execution_target,
+    framework,
+    model,
+    processor,
+    run,
+    run_identity,
+    timing,
+)
 from predictors.graph import Operator
 
 DESCRIBED_RUNS: Select[Any] = (
@@ -41,6 +51,8 @@ DESCRIBED_RUNS: Select[Any] = (
 class RunFilter:
     """Which runs; None lets all through. `model` is a name or a digest, times are those of the start."""
 
+    run_id: UUID | None = None
+    soc: str | None = None
     device_id: str | None = None
     processor: str | None = None
     model: str | None = None
@@ -64,6 +76,7 @@ class RunInfo:
 
     id: int
     run_id: UUID
+    soc: str
     device_id: str
     processor: str
     framework: str
@@ -90,7 +103,9 @@ def list_runs(
 ) -> list[RunInfo]:
     """Return up to `limit` runs, newest start first, from the one after `after` (its start and id) on."""
     query = DESCRIBED_RUNS.order_by(run.c.started_at_us.desc(), run.c.id.desc()).limit(limit)
-    if wanted.device_id is not None or wanted.processor is not None:
+    if wanted.run_id is not None:
+        query = query.where(run.c.id.in_(_identified(connection, wanted.run_id)))
+    if wanted.device_id is not None or wanted.processor is not None or wanted.soc is not None:
         query = query.where(run.c.processor_id.in_(_processors(connection, wanted)))
     if wanted.model is not None:
         named = select(model.c.id).where((model.c.name == wanted.model) | (model.c.digest == wanted.model))
@@ -108,8 +123,16 @@ def list_runs(
     return [_info(row, None if timings is None else tuple(timings[row.id])) for row in rows]
 
 
+def _identified(connection: Connection, run_id: UUID) -> list[int]:
+    query = select(run_identity.c.run_id).where(run_identity.c.run_uuid == run_id)
+    return list(connection.scalars(query))
+
+
 def _processors(connection: Connection, wanted: RunFilter) -> list[int]:
     query = select(processor.c.id).join(device, device.c.id == processor.c.device)
+    if wanted.soc is not None:
+        alone = (device.c.soc == "") & (device.c.device_id == wanted.soc)
+        query = query.where((device.c.soc == wanted.soc) | alone)
     if wanted.device_id is not None:
         query = query.where(device.c.device_id == wanted.device_id)
     if wanted.processor is not None:
@@ -135,6 +158,7 @@ def _info(row: Row[Any], timings: tuple[TimingInfo, ...] | None) -> RunInfo:
     return RunInfo(
         id=row.id,
         run_id=row.run_uuid,
+        soc=row.soc,
         device_id=row.device_id,
         processor=row.processor,
         framework=f"{row.framework} {row.version}".strip(),

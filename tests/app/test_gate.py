@@ -138,7 +138,10 @@ def test_a_pipeline_reads_the_exit_code(
         assert gate("--p95-us", "33000", "--devices", "nobody")[0] == 1
         assert gate("--p95-us", "33000", *here, to="http://127.0.0.1:9")[0] == 1
 
-        for name, expected in (("errors", "group"), ("drift", "kind"), ("coverage", "soc"), ("regret", "")):
+        for name, expected in (
+            *(("errors", "group"), ("drift", "kind"), ("misses", "shares")),
+            *(("coverage", "soc"), ("regret", "")),
+        ):
             for how in ("table", "json", "csv", "parquet"):
                 out = tmp_path / f"{name}.{how}"
                 arguments = ["report", name, "--server", address, "--format", how, "--out", str(out)]

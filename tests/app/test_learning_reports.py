@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from tests import phone
 from tests.app.test_learning import send
 
-DRIFT, COVERAGE = "/v1/reports/drift", "/v1/reports/coverage"
+DRIFT, COVERAGE, MISSES = "/v1/reports/drift", "/v1/reports/coverage", "/v1/reports/misses"
 
 
 def answer(client: TestClient, path: str, **parameters: Any) -> dict[str, Any]:
@@ -101,7 +101,36 @@ def test_a_processor_without_a_predictor_is_shown_as_such(client: TestClient) ->
     assert "calm runs" in item["thin"][0]["advice"]
 
 
-@pytest.mark.parametrize("path", [DRIFT, COVERAGE])
+def test_misses_of_any_group_are_split_into_their_causes(reported: TestClient) -> None:
+    found = answer(reported, MISSES, group_by="model,condition", limit=100)
+    assert found["runs"] + found["left_out"] == 100
+    assert sum(item["n"] for item in found["groups"]) == found["runs"] > 90
+    for item in found["groups"]:
+        assert sum(item["parts"].values()) == pytest.approx(item["mean_log_ratio"], abs=1e-9)
+        assert sum(item["shares"].values()) == pytest.approx(1.0)
+        assert abs(item["mean_log_ratio"]) <= item["mean_abs_log_ratio"] + 1e-12
+        assert item["profile_next"][0]["op_type"] in ("Conv", "Mystery")
+    by_model = {item["group"]["model"]: item for item in found["groups"]}
+    strange = by_model["new"]
+    assert strange["n"] == 1
+    assert strange["shares"]["mapping"] > 0.0
+    assert by_model["middle"]["shares"]["mapping"] == 0.0
+    assert answer(reported, MISSES, device_id="nobody")["groups"] == []
+
+
+def test_a_single_run_is_explained_by_the_version_of_its_time(reported: TestClient) -> None:
+    run = reported.get("/v1/runs", params={"condition": "s1", "model": "large"}).json()["items"][-1]
+    (alone,) = answer(reported, MISSES, run_id=run["run_id"], soc="SoC 1")["groups"]
+    assert (alone["group"], alone["n"]) == ({"condition": "s1"}, 1)
+    assert alone["mean_abs_log_ratio"] == abs(alone["mean_log_ratio"])
+    unknown = reported.get(MISSES, params={"run_id": "00000000-0000-0000-0000-000000000000"})
+    assert unknown.status_code == 404
+    assert reported.get(MISSES, params={"group_by": "colour"}).status_code == 422
+    before = answer(reported, MISSES, until=phone.START.isoformat())
+    assert (before["groups"], before["runs"], before["left_out"]) == ([], 0, 0)
+
+
+@pytest.mark.parametrize("path", [DRIFT, COVERAGE, MISSES])
 def test_they_leave_as_csv_and_parquet(reported: TestClient, path: str) -> None:
     csv = pd.read_csv(io.StringIO(reported.get(path, params={"format": "csv"}).text))
     parquet = pd.read_parquet(io.BytesIO(reported.get(path, params={"format": "parquet"}).content))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from predictors.evaluate import TestThenTrain
-from predictors.explain import explain, profile_next
+from predictors.explain import explain, profile_next, summary
 from predictors.graph import Operator
 from predictors.run import Run
 from predictors.version import PredictorVersion
@@ -42,6 +42,14 @@ def test_the_parts_add_up_whatever_happened(
         miss = explain(version, run, state)
         parts = miss.mapping + miss.operators + miss.overhead + miss.context + miss.state
         assert parts == pytest.approx(miss.total, abs=1e-9)
+
+
+def test_a_group_adds_up_too(engine: TestThenTrain, version: PredictorVersion, world: World) -> None:
+    state = engine.state("device-1", KEY)
+    found = summary([explain(version, run, state) for run in world.changing(10)])
+    assert sum(found.parts.values()) == pytest.approx(found.mean_log_ratio)
+    assert sum(found.shares.values()) == pytest.approx(1.0)
+    assert found.n == 10
 
 
 def test_a_slowdown_of_everything_is_context(
