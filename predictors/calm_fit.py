@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import log
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,8 @@ from predictors.run import Run
 
 Floats = NDArray[np.float64]
 
-_TRIM = 0.1
 _LAW_PRIOR_US = 3.0
-_SAMPLES_PER_OPERATOR = 400
+_RUNS_PER_OPERATOR = 400
 
 
 def fit_calm(
@@ -44,26 +44,26 @@ def fit_calm(
 
 
 def operator_samples(runs: Sequence[Run]) -> list[OperatorSample]:
-    """Return the trimmed mean latency of each distinct operator in each place, in a stable order."""
-    here: dict[Operator, list[float]] = defaultdict(list)
-    elsewhere: dict[Operator, list[float]] = defaultdict(list)
+    """Return the latency of each distinct operator in each place, in a stable order.
+
+    Where an operator occurs several times in a run their mean counts: that some find their data in a cache is
+    part of what it costs. Of several runs it is the median: that one was interrupted is not.
+    """
+    timings: dict[tuple[Operator, bool], list[tuple[float, int]]] = defaultdict(list)
     for run in runs:
+        occurrences: dict[tuple[Operator, bool], list[float]] = defaultdict(list)
         timed = zip(run.query.operators, run.latency_us.tolist(), strict=False)
-        for position, (operator, latency) in enumerate(timed):
-            values = (elsewhere if position in run.fell_back else here)[operator]
-            if len(values) < _SAMPLES_PER_OPERATOR:
-                values.append(latency)
+        for position, (operator, latency_us) in enumerate(timed):
+            occurrences[operator, position in run.fell_back].append(latency_us)
+        for place, latencies_us in occurrences.items():
+            if len(timings[place]) < _RUNS_PER_OPERATOR:
+                timings[place].append((sum(latencies_us) / len(latencies_us), len(latencies_us)))
     return [
-        OperatorSample(operator, trimmed_mean(np.array(values)), len(values), fell_back)
-        for fell_back, latencies in ((False, here), (True, elsewhere))
-        for operator, values in sorted(latencies.items(), key=lambda item: item[0].signature)
+        OperatorSample(operator, median(mean for mean, _ in told), sum(count for _, count in told), fell_back)
+        for (operator, fell_back), told in sorted(
+            timings.items(), key=lambda item: (item[0][1], item[0][0].signature)
+        )
     ]
-
-
-def trimmed_mean(values: Floats) -> float:
-    """Return the mean without the largest tenth: interruptions only ever add."""
-    kept = np.sort(values)[: max(len(values) - int(len(values) * _TRIM), 1)]
-    return float(kept.mean())
 
 
 def _law(runs: Sequence[Run], sequences: Mapping[str, tuple[Operator, ...]], *, profiled: bool) -> RunLaw:

@@ -1,13 +1,16 @@
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from predictors.calm_fit import operator_samples
 from predictors.graph import Operator
 from predictors.operator_model import MOST_SAMPLES, PRIOR, OperatorModel, OperatorSample
+from predictors.run import PredictorKey, Run, RunQuery
 from tests.operators import conv, odd_operators
 from tests.synthetic import network, true_latency_us
 
@@ -33,6 +36,19 @@ def test_measured_operators_lean_on_their_own_measurements() -> None:
     model = OperatorModel.fit([*samples(range(8)), odd])
     assert np.exp(model.log_latency_us([odd.operator]))[0] == pytest.approx(5_000.0, rel=0.05)
     assert np.exp(model.log_latency_us([odd.operator], remember=False))[0] < 2_500.0
+
+
+def test_a_sample_is_the_middle_run_of_what_an_operator_takes_on_average_there() -> None:
+    operator, other = conv(8, 8, 8), conv(16, 16, 8)
+    query = RunQuery(PredictorKey("soc", "cpu", "runtime"), "d", "net", 0, (operator, other, operator), {})
+    cold_then_warm, interrupted = [30.0, 7.0, 10.0], [30.0, 7.0, 900.0]
+    runs = [
+        Run(str(number), query, 0.0, np.array(latency_us))
+        for number, latency_us in enumerate([cold_then_warm, interrupted, cold_then_warm])
+    ]
+    told = {sample.operator: (sample.latency_us, sample.count) for sample in operator_samples(runs)}
+    assert told == {operator: (20.0, 6), other: (7.0, 3)}
+    assert operator_samples([replace(run, latency_us=np.empty(0)) for run in runs]) == []
 
 
 def test_nothing_measured_gives_the_prior_or_the_siblings() -> None:
