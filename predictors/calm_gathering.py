@@ -8,10 +8,12 @@ from predictors.run import Run
 
 LABELLED = "labelled calibration"
 QUIETEST = "quietest early runs"
+FIRST = "first runs"
 TRACE = "calibration trace"
 
 _DISTURBANCE = ("cpu_pressure", "memory_pressure", "processor_utilization", "cpu_utilization")
 _MOST_LABELLED = 5_000
+_FEW_RUNS = 8
 
 
 @dataclass
@@ -44,13 +46,23 @@ class CalmGathering:
         return len(self.runs) >= (_MOST_LABELLED if self.labelled else self.enough)
 
     @property
+    def telling(self) -> bool:
+        """Whether the newest run makes a new profile worth its time: a network's first, or a doubling."""
+        count, newest = len(self.runs), self.runs[-1].query.model
+        if count >= _FEW_RUNS:
+            return count & (count - 1) == 0
+        return all(run.query.model != newest for run in self.runs[:-1])
+
+    @property
     def source(self) -> str:
         """How the calm runs were told apart, for reports."""
-        return LABELLED if self.labelled else QUIETEST
+        if self.labelled:
+            return LABELLED
+        return FIRST if self.share >= 1.0 else QUIETEST
 
     def calm_runs(self) -> list[Run]:
         """Return the runs to fit the calm profile on, in order."""
-        if self.labelled or self.share >= 1.0:
+        if self.source != QUIETEST:
             return list(self.runs)
         by_network: dict[tuple[str, bool], list[int]] = defaultdict(list)
         for place, run in enumerate(self.runs):

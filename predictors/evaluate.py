@@ -18,13 +18,12 @@ from math import log
 from typing import Any
 
 from predictors.calm_gathering import TRACE, CalmGathering
-from predictors.calm_model import CalmModel
 from predictors.device_state import RECENT, DeviceState
 from predictors.forecast import RunForecast, Rung
 from predictors.graph import Operator
 from predictors.learning import DRIFT, KeyLearner, Notice, Published, Schedule
 from predictors.misses import Misses
-from predictors.operator_model import FLOOR_US, PRIOR
+from predictors.operator_model import FLOOR_US
 from predictors.profiler_price import profiler_price
 from predictors.rows import rows_of
 from predictors.run import PredictorKey, Run, RunQuery
@@ -37,7 +36,6 @@ Place = tuple[str, PredictorKey]
 
 _REMEMBERED_IDS = 100_000
 _REMEMBERED_MODELS = 4_096
-_LEAST_PROFILE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +181,13 @@ class TestThenTrain:
         return replace(query, operators=known)
 
     def _learner(self, key: PredictorKey) -> KeyLearner:
+        """Return the learner of a key; until it was measured, it knows what its siblings know by now."""
         if key not in self._learners:
-            calm = CalmModel(operators=self._siblings.start(key) or PRIOR)
-            self._learners[key] = KeyLearner(PredictorVersion(key, calm), self._schedule)
-        return self._learners[key]
+            self._learners[key] = KeyLearner(PredictorVersion(key), self._schedule)
+        learner = self._learners[key]
+        if not learner.version.calm_runs:
+            learner.lean_on(self._siblings.start(key))
+        return learner
 
     def _kernels_of(self, key: PredictorKey) -> dict[str, tuple[Operator, ...]]:
         return {model: kernels for (other, model), kernels in self._kernels.items() if other == key}
@@ -288,11 +289,10 @@ class TestThenTrain:
                 self._on_notice(replace(notice, device_id=own))
 
     def _gathered(self, learner: KeyLearner, gathering: CalmGathering) -> None:
-        """Go on gathering a calm profile; until it is complete, serve what there is at each doubling."""
-        count = len(gathering.runs)
+        """Go on gathering a calm profile; until it is complete, serve what there is."""
         if gathering.complete:
             self._finish_gathering(learner)
-        elif count >= _LEAST_PROFILE and count & (count - 1) == 0:
+        elif gathering.telling:
             self._profile_gathered(learner, gathering, final=False)
             self._publish(Published(learner.version, "first runs", _calm_metrics(learner.version)))
 
@@ -317,8 +317,8 @@ class TestThenTrain:
         """Profile on what was gathered; states kept against another profile start anew."""
         key = learner.version.key
         calm_runs = gathering.calm_runs()
-        if final:
-            self._siblings.note(key, calm_runs)
+        # Also before it is final: siblings that have less lean on it.
+        self._siblings.note(key, calm_runs)
         self._profile(learner, calm_runs, gathering.source, final=final)
         for device_id in dict.fromkeys(run.query.device_id for run in gathering.runs):
             self._states.pop((device_id, key), None)

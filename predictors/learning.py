@@ -20,7 +20,7 @@ from predictors.drift import DriftDetector, ResidualDrift
 from predictors.forecast import Rung
 from predictors.forgetting import Forgetting
 from predictors.graph import Operator
-from predictors.operator_model import FLOOR_US, OperatorModel
+from predictors.operator_model import FLOOR_US, PRIOR, OperatorModel
 from predictors.quarantine import Reputation, honest_runs
 from predictors.run import Run
 from predictors.version import PredictorVersion
@@ -129,6 +129,12 @@ class KeyLearner:
         )
         if final:
             self.gathering = None
+
+    def lean_on(self, siblings: OperatorModel | None) -> None:
+        """Expect of operators what sibling processors tell: nothing was measured here yet."""
+        operators = siblings or PRIOR
+        if operators is not self.version.calm.operators:
+            self.version = replace(self.version, calm=CalmModel(operators=operators))
 
     def learn(self, rows: Sequence[Row], *, calm: bool) -> None:
         """Take the rows of one finished run in: the run itself first, then stretches cut from it.

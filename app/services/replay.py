@@ -13,7 +13,7 @@ from predictors.evaluate import Scored, TestThenTrain
 from predictors.forecast import Rung
 from predictors.learning import Schedule
 from predictors.profiler_price import profiler_price
-from predictors.version import ALL_RUNGS
+from predictors.version import ALL_RUNGS, PredictorVersion
 
 _ENOUGH_OFFLINE_RUNS = 10
 """Default of --offline-runs where a tenth is less, though never more than half of what a key has."""
@@ -35,7 +35,8 @@ class ReplayOptions:
 class Replay:
     """A finished replay: every run with its forecasts, in the order of their start, and how fast it went.
 
-    `profiler_price` is by predictor key what `predictors.profiler_price` says of it, None where unknown;
+    By predictor key: `profiler_price` is what `predictors.profiler_price` says, None where unknown; `calm`
+    tells which runs the calm rung rests on, how many they are, and whether it is frozen by now.
     `remarks` is what somebody who reads the figures should know.
     """
 
@@ -43,6 +44,7 @@ class Replay:
     scored: Sequence[Scored]
     runs_per_s: float
     profiler_price: Mapping[str, Any]
+    calm: Mapping[str, Any]
     remarks: Sequence[str] = ()
 
     def report(self) -> dict[str, Any]:
@@ -52,6 +54,7 @@ class Replay:
             "duplicates": self.trace.duplicates,
             **report(self.scored, self.runs_per_s),
             "profiler_price": dict(self.profiler_price),
+            "calm": dict(self.calm),
         }
 
     def write_predictions(self, path: Path) -> None:
@@ -84,8 +87,13 @@ def replay(path: Path, options: ReplayOptions) -> Replay:
     scored = [engine.step(run) for run in in_time(trace.runs)]
     elapsed = time.perf_counter() - started
     prices = {str(version.key): profiler_price(version.calm) for version in engine.versions()}
+    calm = {str(version.key): _calm(version) for version in engine.versions()}
     remarks = _remarks(trace, {"--calibration": calibration, "--history": history})
-    return Replay(trace, scored, len(scored) / max(elapsed, 1e-9), prices, remarks)
+    return Replay(trace, scored, len(scored) / max(elapsed, 1e-9), prices, calm, remarks)
+
+
+def _calm(version: PredictorVersion) -> dict[str, Any]:
+    return {"source": version.calm_source, "runs": version.calm_runs, "frozen": version.calm_final}
 
 
 def _earlier(option: str, path: Path | None) -> Trace | None:

@@ -186,6 +186,8 @@ def test_each_of_many_processors_gets_a_calm_profile_of_its_own(tmp_path: Path) 
     done = replay(write(tmp_path / "many.ndjson", many), ReplayOptions())
     late = [item for item in done.scored if item.run.query.key.processor == "cpu-8"][-3:]
     assert all(item.learned for item in late)
+    told = done.report()["calm"]["SoC 1/cpu-8/onnxruntime"]
+    assert told == {"source": "first runs", "runs": 4, "frozen": True}
     report = done.report()["processor"]["cpu-8"]["rungs"]["calm"]["run"]
     assert report["median_ape"] < 0.3
 
