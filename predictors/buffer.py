@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.device_state import Signs
-
 Floats = NDArray[np.float64]
 
 
@@ -19,11 +17,10 @@ class Row:
 
     `features` are what was known before it started, `stretch` is log(total / calm), `group` names network
     and way of timing (empty for a stretch cut from a longer run), `predicted` the median stretch that was
-    predicted for it (NaN: none) and `uncorrected` the same before the state's recent misses, `miss_log`,
-    were taken into account; `state_log` is what recent runs alike said, `slowdown_log` the state-only rung,
+    predicted for it (NaN: none) and `uncorrected` the same before the state's mean recent miss, `miss_log`,
+    was taken into account; `state_log` is what recent runs alike said, `slowdown_log` the state-only rung,
     `fresh_log` the runtime rung while it trusts its state (NaN: it had no trees yet), `alone_log` context
-    alone; `signs` spoke against the state of device `device_id`; `calm_log_us` is its calm length,
-    `condition` its label, for the rung that may read it.
+    alone; `calm_log_us` is its calm length, `condition` its label, for the rung that may read it.
     """
 
     number: int
@@ -38,8 +35,6 @@ class Row:
     slowdown_log: float
     fresh_log: float
     alone_log: float
-    signs: Signs
-    device_id: str
     calm_log_us: float
     condition: str | None
 

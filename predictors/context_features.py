@@ -16,7 +16,7 @@ from predictors.state_features import STATE_NAMES
 
 Floats = NDArray[np.float64]
 
-CONTEXT_FEATURES_VERSION = 2
+CONTEXT_FEATURES_VERSION = 3
 
 RELATIVE = ("probe_memory_us", "probe_compute_us", "frequency_mhz", "temperature_c")
 """Context fields that enter as log(value / calm level)."""

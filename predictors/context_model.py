@@ -76,11 +76,12 @@ class Stretch:
         return Stretch(self.median + by_log, self.spread, self.log_mean + by_log)
 
     def blended(self, other: "Stretch", share: float) -> "Stretch":
-        """Return `share` of this distribution and the rest of another."""
+        """Return `share` of this distribution and the rest of another; disagreement widens the spread."""
         rest = 1.0 - share
+        apart = 2.0 * share * rest * abs(self.median - other.median)
         return Stretch(
             share * self.median + rest * other.median,
-            share * self.spread + rest * other.spread,
+            share * self.spread + rest * other.spread + apart,
             share * self.log_mean + rest * other.log_mean,
         )
 

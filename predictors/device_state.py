@@ -11,8 +11,10 @@ from functools import lru_cache
 from math import exp, log
 from typing import Any
 
+from predictors.bias import NO_BIAS, Bias
 from predictors.conformal import NO_WIDTHS, Widths
-from predictors.run import Context, Run, RunQuery
+from predictors.run import Run, RunQuery
+from predictors.usual import NOTHING_READ, Readings, moved, readings
 
 RECENT = 12
 """How many newest runs are kept one by one."""
@@ -23,51 +25,30 @@ RATES = (0.5, 0.15, 0.03)
 FORGET_AFTER_US = 5_000_000.0
 """A silent device forgets: after this long its state counts a half, after ten times as long a hundredth."""
 
-CONTEXT = ("cpu_utilization", "cpu_pressure", "run_queue")
-"""Context fields that are remembered with each recent run, so that a jump shows."""
-
+_FIELDS = {"n", "at", "avg", "recent", "models", "widths", "ref", "bias", "usual", "soft"}
 _MODELS = 6
-_USUAL_RATE = 0.5
 _MOST_RESIDUAL = 9.0
-_MOST_MISS = 2.0
-_MISS_VARIANCE = 0.15**2
-_MOST_GAIN = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """One absorbed run: end, log calm length, residual log(total / calm), `CONTEXT` (None: missing)."""
+    """One absorbed run: end, log calm length, residual log(total / calm)."""
 
     ended_at_us: int
     log_calm_us: float
     residual: float
-    context: tuple[float | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Signs:
-    """What speaks against the fast state at the start of a run.
-
-    `silence_us` since the newest run ended; `usual_log` the log(total / calm) that context alone told of the
-    newest runs; `doubt` (0 to 1) is left over from earlier breaks, 1 where there were no runs.
-    """
-
-    silence_us: float
-    usual_log: float
-    doubt: float
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
-    """Moving averages and the newest residuals of one (device, processor).
+    """Moving averages and the newest residuals of one (device, processor) since its last break.
 
     `averages` holds one moving average of log(total / calm) for each of `RATES`; `recent` the newest runs,
     oldest first; `models` the newest (short digest, residual, run number) of networks that the version in
     use has learned from; `widths` widen or narrow intervals (adaptive conformal inference);
     `reference` tells which calm profile the residuals are relative to (empty before the first run);
-    `miss_log` is how far the runtime model has lately been off, of zero mean while it is right;
-    `usual_log` is what context alone told of the newest runs, and `doubt` (0 to 1) how little they may tell
-    of the next one because of a break among them; `software` marks the versions below the model.
+    `bias` is how far the runtime model has lately been off;
+    `usual` is what was read before the newest runs; `software` marks the versions below the model.
     """
 
     runs: int = 0
@@ -77,9 +58,8 @@ class DeviceState:
     models: tuple[tuple[str, float, int], ...] = ()
     widths: Widths = NO_WIDTHS
     reference: str = ""
-    miss_log: float = 0.0
-    usual_log: float = 0.0
-    doubt: float = 0.0
+    bias: Bias = NO_BIAS
+    usual: Readings = NOTHING_READ
     software: tuple[tuple[str, str], ...] = ()
 
     @classmethod
@@ -94,14 +74,14 @@ class DeviceState:
         residual = round(min(max(residual, -_MOST_RESIDUAL), _MOST_RESIDUAL), 4)
         ended = max(run.ended_at_us, self.updated_at_us)
         averages = tuple(
-            round((1.0 - rate) * old + rate * residual, 5) if self.runs else residual
+            round((1.0 - rate) * old + rate * residual, 5) if self.recent else residual
             for rate, old in zip(RATES, self.averages, strict=True)
         )
         models = self.models
         if known:
             short = short_name(run.query.model)
             models = (*(item for item in models if item[0] != short), (short, residual, self.runs))[-_MODELS:]
-        newest = Recent(ended, round(log_calm_us, 4), residual, _context(run.query.context))
+        newest = Recent(ended, round(log_calm_us, 4), residual)
         recent = (*self.recent, newest)[-RECENT:]
         return replace(
             self,
@@ -111,30 +91,18 @@ class DeviceState:
             recent=recent,
             models=models,
             reference=reference,
+            usual=moved(self.usual, readings(run.query.context)),
         )
 
-    def correct(self, miss_log: float, spread: float, share: float = 1.0) -> "DeviceState":
-        """Return the state after the runtime model missed by `miss_log` where `spread` was to be expected.
-
-        A scalar Kalman step with a bounded gain: a miss among short, noisy runs says little, a single
-        outlier never moves it far, and neither does a miss where the state counted by a small `share`.
-        """
-        gain = share * min(_MISS_VARIANCE / (_MISS_VARIANCE + spread**2), _MOST_GAIN)
-        miss = min(max(miss_log, -_MOST_MISS), _MOST_MISS)
-        return replace(self, miss_log=round(self.miss_log + gain * (miss - self.miss_log), 5))
-
-    def place(self, context_log: float, doubt: float) -> "DeviceState":
-        """Return the state after context alone told `context_log` of a run, with the doubt that is left."""
-        rate = _USUAL_RATE if self.runs > 1 else 1.0
-        usual = self.usual_log + rate * (
-            min(max(context_log, -_MOST_RESIDUAL), _MOST_RESIDUAL) - self.usual_log
+    def anew(self) -> "DeviceState":
+        """Return the state after a break: what was measured and read before it counts no more."""
+        return DeviceState(
+            runs=self.runs,
+            updated_at_us=self.updated_at_us,
+            widths=self.widths,
+            reference=self.reference,
+            software=self.software,
         )
-        return replace(self, usual_log=round(usual, 4), doubt=round(doubt, 4))
-
-    def signs(self, at_us: int) -> Signs:
-        """Return what speaks against this state at a time; a clock gone back is no silence."""
-        silence = float(max(at_us - self.updated_at_us, 0))
-        return Signs(silence, self.usual_log, self.doubt if self.runs else 1.0)
 
     def memory(self, at_us: int) -> float:
         """Return the share (0 to 1) of the state that still counts; a clock gone back counts 1."""
@@ -148,10 +116,10 @@ class DeviceState:
 
     def to_json(self) -> str:
         """Return the state as compact JSON; the recent runs as one flat list, ends relative to the newest."""
-        flat: list[float | None] = []
+        flat: list[float] = []
         for item in self.recent:
             end = item.ended_at_us - self.updated_at_us
-            flat += [end, item.log_calm_us, item.residual, *item.context]
+            flat += [end, item.log_calm_us, item.residual]
         data = {
             "n": self.runs,
             "at": self.updated_at_us,
@@ -160,9 +128,8 @@ class DeviceState:
             "models": self.models,
             "widths": self.widths.to_list(),
             "ref": self.reference,
-            "miss": self.miss_log,
-            "usual": self.usual_log,
-            "doubt": self.doubt,
+            "bias": self.bias.to_list(),
+            "usual": self.usual,
             "soft": dict(self.software),
         }
         return json.dumps(data, separators=(",", ":"))
@@ -171,26 +138,10 @@ class DeviceState:
     def from_json(cls, text: str) -> "DeviceState":
         """Rebuild a state; text that another layout wrote gives the initial state."""
         data: dict[str, Any] = json.loads(text)
-        if set(data) != {
-            "n",
-            "at",
-            "avg",
-            "recent",
-            "models",
-            "widths",
-            "ref",
-            "miss",
-            "usual",
-            "doubt",
-            "soft",
-        }:
+        if set(data) != _FIELDS:
             return cls.initial()
-        width = 3 + len(CONTEXT)
         flat, at = data["recent"], data["at"]
-        recent = tuple(
-            Recent(at + flat[i], flat[i + 1], flat[i + 2], tuple(flat[i + 3 : i + width]))
-            for i in range(0, len(flat), width)
-        )
+        recent = tuple(Recent(at + flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat), 3))
         models = tuple((str(m), float(r), int(n)) for m, r, n in data["models"])
         widths = Widths.from_list(data["widths"])
         software = tuple((str(name), str(mark)) for name, mark in data["soft"].items())
@@ -202,9 +153,8 @@ class DeviceState:
             models,
             widths,
             data["ref"],
-            data["miss"],
-            data["usual"],
-            data["doubt"],
+            Bias.from_list(data["bias"]),
+            tuple(data["usual"]),
             software,
         )
 
@@ -221,11 +171,6 @@ def short_name(model: str) -> str:
         else hashlib.sha256(model.encode()).hexdigest()
     )
     return digest[:8]
-
-
-def _context(context: Context) -> tuple[float | None, ...]:
-    values = (context.get(name) for name in CONTEXT)
-    return tuple(None if value is None else round(min(max(value, -1e6), 1e6), 3) for value in values)
 
 
 def ratio_of_sums_log(items: tuple[Recent, ...], weights: list[float]) -> float:

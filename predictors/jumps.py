@@ -4,15 +4,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.context_features import NAMES
-from predictors.device_state import CONTEXT
+from predictors.usual import READ
 
 Floats = NDArray[np.float64]
 
-_PLACES = np.array([NAMES.index(f"jump_{name}") for name in CONTEXT])
+_PLACES = np.array([NAMES.index(f"jump_{name}") for name in READ])
 _MOST = 5.0
 
 
 def jumps_of(row: Floats) -> Floats:
-    """Return absolute jumps from a run's vector, shape (len(CONTEXT),); a missing sensor did not jump."""
+    """Return absolute jumps from a run's vector, shape (len(READ),); a missing sensor did not jump."""
     jumps: Floats = np.minimum(np.nan_to_num(np.abs(row[_PLACES])), _MOST)
     return jumps

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.breaks import Breaks
 from predictors.buffer import Row, StratifiedBuffer
 from predictors.calm_fit import fit_calm
 from predictors.calm_gathering import CalmGathering
@@ -18,7 +19,6 @@ from predictors.context_features import FROZEN_NAMES, NAMES, calm_levels
 from predictors.context_model import ContextModel, Lesson, crossed
 from predictors.drift import DriftDetector, ResidualDrift
 from predictors.forecast import Rung
-from predictors.forgetting import Forgetting
 from predictors.graph import Operator
 from predictors.operator_model import FLOOR_US, PRIOR, OperatorModel
 from predictors.quarantine import Reputation, honest_runs
@@ -200,7 +200,7 @@ class KeyLearner:
             runtime=runtime,
             stateless=self._context_alone(runtime.offsets),
             correction_gain=_correction_gain(rows),
-            forgetting=Forgetting.fit(rows),
+            breaks=Breaks.fit(rows),
             trust=min(self._live / self._schedule.frozen_after_runs, 1.0),
             trained_runs=self.version.calm_runs + self._live,
         )
@@ -246,10 +246,7 @@ class KeyLearner:
         stretches = np.array([row.stretch for row in judged])
         served = np.array([row.predicted for row in judged])
         ours = np.array(
-            [
-                candidate.expectation(row.features, row.group, row.state_log, row.signs).stretch.median
-                for row in judged
-            ]
+            [candidate.expectation(row.features, row.group, row.state_log).stretch.median for row in judged]
         )
         return {
             "held_back_runs": len(judged),
@@ -295,9 +292,9 @@ def _held_back(new_runs: int) -> int:
 
 
 def _correction_gain(rows: Sequence[Row]) -> float:
-    """Return how much of the state's recent misses later runs showed: least squares, half of it assumed."""
+    """Return how much of the mean recent miss later runs showed: ridge regression, none of it assumed."""
     newest = [row for row in rows if row.group and isfinite(row.uncorrected)][-_GAIN_ROWS:]
     states = np.clip([row.miss_log for row in newest], -1.0, 1.0)
     misses = np.clip([row.stretch - row.uncorrected for row in newest], -1.0, 1.0)
-    gain = (states @ misses + 0.5 * _GAIN_PRIOR) / (states @ states + _GAIN_PRIOR)
+    gain = states @ misses / (states @ states + _GAIN_PRIOR)
     return round(min(max(float(gain), 0.0), 1.0), 4)

@@ -39,6 +39,7 @@ def rows_of(
     calm = version.calm.calm(query)
     stretch = log(max(run.total_us, FLOOR_US)) - calm.log_total_us
     features, expected = version.expected(query, before)
+    wandering_log = before.bias.wandering_log * expected.share
     own = Row(
         number=0,
         features=features,
@@ -46,14 +47,12 @@ def rows_of(
         group=group_of(query),
         weight=1.0,
         predicted=predicted,
-        uncorrected=predicted - version.correction_log(query, before),
-        miss_log=before.miss_log * expected.share,
+        uncorrected=predicted - version.correction_gain * wandering_log,
+        miss_log=wandering_log,
         state_log=similar_residual(calm, before),
         slowdown_log=before.slowdown_log(query.started_at_us),
         fresh_log=expected.fresh.median if version.learned else nan,
         alone_log=expected.alone.median,
-        signs=before.signs(query.started_at_us),
-        device_id=query.device_id,
         calm_log_us=calm.log_total_us,
         condition=query.condition,
     )

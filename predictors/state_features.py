@@ -3,8 +3,9 @@
 from math import exp, log, nan
 
 from predictors.calm_model import Calm
-from predictors.device_state import CONTEXT, RATES, RECENT, DeviceState, Recent, ratio_of_sums_log, short_name
-from predictors.run import Context, RunQuery
+from predictors.device_state import RATES, RECENT, DeviceState, Recent, ratio_of_sums_log, short_name
+from predictors.run import RunQuery
+from predictors.usual import READ, jumps, readings
 
 _LISTED = 6
 _NEAREST = 3
@@ -21,7 +22,7 @@ STATE_NAMES = (
     *("long_newest", "long_mean"),
     *(f"sums_{horizon:g}_runs" for horizon in _COUNT_HORIZONS),
     *(f"sums_{horizon / 1e6:g}_s" for horizon in _TIME_HORIZONS_US),
-    *(f"jump_{name}" for name in CONTEXT),
+    *(f"jump_{name}" for name in READ),
     *(f"nearest_residual_{rank}" for rank in range(_NEAREST)),
     *(f"nearest_distance_{rank}" for rank in range(_NEAREST)),
     *("same_model", "same_model_age"),
@@ -48,7 +49,7 @@ def state_vector(query: RunQuery, calm: Calm, state: DeviceState) -> list[float]
         *_long(newest),
         *(ratio_of_sums_log(newest, [exp(-age / h) for age in range(len(newest))]) for h in _COUNT_HORIZONS),
         *(ratio_of_sums_log(newest, [exp(-silence / h) for silence in silences]) for h in _TIME_HORIZONS_US),
-        *_jumps(query.context, newest),
+        *jumps(state.usual, readings(query.context)),
         *_nearest(residuals, lengths),
         *_same_model(query, calm, state),
     ]
@@ -83,15 +84,6 @@ def _weighted(values: list[float], weights: list[float]) -> float:
 def _long(newest: tuple[Recent, ...]) -> tuple[float, float]:
     values = [item.residual for item in newest if item.log_calm_us > _LONG_LOG_US][:4]
     return (values[0], sum(values) / len(values)) if values else (nan, nan)
-
-
-def _jumps(context: Context, newest: tuple[Recent, ...]) -> list[float]:
-    jumps = []
-    for place, name in enumerate(CONTEXT):
-        before = [value for item in newest[:_LISTED] if (value := item.context[place]) is not None]
-        now = context.get(name)
-        jumps.append(now - sum(before) / len(before) if before and now is not None else nan)
-    return jumps
 
 
 def _nearest(residuals: list[float], lengths: list[float]) -> list[float]:

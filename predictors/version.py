@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.breaks import Breaks
 from predictors.calm_model import Calm, CalmModel
 from predictors.conformal import LEVELS, NO_WIDTHS, NOT_CALIBRATED, Calibration, Spread, widened
 from predictors.context_features import CONTEXT_FEATURES_VERSION, FROZEN_NAMES, NAMES, context_vector
 from predictors.context_model import ContextModel, Stretch
-from predictors.device_state import DeviceState, Signs, group_of
+from predictors.device_state import DeviceState, group_of
 from predictors.forecast import Coverage, LatencyForecast, RunForecast, Rung
-from predictors.forgetting import Forgetting
 from predictors.graph import Operator
 from predictors.jumps import jumps_of
 from predictors.operator_model import FLOOR_US, OperatorSample
@@ -35,7 +35,7 @@ from predictors.state_features import similar_residual, state_vector
 
 Floats = NDArray[np.float64]
 
-FORMAT = 4
+FORMAT = 5
 ALL_RUNGS = tuple(Rung)
 
 _MEDIAN = LEVELS.index(0.5)
@@ -94,8 +94,8 @@ class PredictorVersion:
     scatters: Mapping[Rung, OperatorScatter] = field(default_factory=dict)
     """How single operators scatter around their means on each rung."""
     correction_gain: float = 0.5
-    """How much of the state's recent misses the next run is expected to show (0 to 1)."""
-    forgetting: Forgetting = field(default_factory=Forgetting)
+    """How much of the state's mean recent miss the next run is expected to show (0 to 1)."""
+    breaks: Breaks = field(default_factory=Breaks)
     """When the newest runs stop telling the next one, and context alone does."""
     trust: float = 0.0
     """How far (0 to 1) the runtime rung rests on its trees; the rest is the fast state alone."""
@@ -146,7 +146,7 @@ class PredictorVersion:
             context_frozen=ContextModel.from_json(content["context_frozen"]),
             runtime=ContextModel.from_json(content["runtime"]),
             stateless=ContextModel.from_json(content["stateless"]),
-            forgetting=Forgetting(**content["forgetting"]),
+            breaks=Breaks(tuple(content["breaks"]["weights"]), content["breaks"]["scale"]),
             spreads={
                 Rung(rung): Spread(tuple(item["quantiles"]), item["smear_log"])
                 for rung, item in content["spreads"].items()
@@ -170,7 +170,7 @@ class PredictorVersion:
             "context_frozen": self.context_frozen.to_json(),
             "runtime": self.runtime.to_json(),
             "stateless": self.stateless.to_json(),
-            "forgetting": asdict(self.forgetting),
+            "breaks": asdict(self.breaks),
             "spreads": {
                 rung.value: {"quantiles": list(item.quantiles), "smear_log": item.smear_log}
                 for rung, item in self.spreads.items()
@@ -194,7 +194,7 @@ class PredictorVersion:
         """Return the state as it counts now: not after another calm profile or a change of software."""
         return current(state, query, self.calm.reference)
 
-    def expectation(self, row: Floats, group: str, state_log: float, signs: Signs) -> Expectation:
+    def expectation(self, row: Floats, group: str, state_log: float) -> Expectation:
         """Return log(total / calm) before the correction by recent misses.
 
         While the state is fresh, the trees as far as trusted and the rest by recent runs (`state_log`);
@@ -206,7 +206,7 @@ class PredictorVersion:
         fresh = Stretch(trust * fresh.median, fresh.spread, trust * fresh.log_mean).shifted(
             (1.0 - trust) * state_log
         )
-        share = self.forgetting.share(signs, alone.median)
+        share = self.breaks.share(row)
         return Expectation(fresh.blended(alone, share), fresh, alone, share)
 
     def expected(self, query: RunQuery, state: DeviceState) -> tuple[Floats, Expectation]:
@@ -219,8 +219,7 @@ class PredictorVersion:
             return hit[2], hit[3]
         calm, valid = self.calm.calm(query), self._valid(state, query)
         row = self._features(query, calm, valid)
-        signs = valid.signs(query.started_at_us)
-        expected = self.expectation(row, group_of(query), similar_residual(calm, valid), signs)
+        expected = self.expectation(row, group_of(query), similar_residual(calm, valid))
         self._newest[:] = [(query, state, row, expected)]
         return row, expected
 
@@ -261,7 +260,7 @@ class PredictorVersion:
     def correction_log(self, query: RunQuery, state: DeviceState) -> float:
         """Return what recent misses add to the runtime rung's log, as far as the state still counts."""
         share = self.expected(query, state)[1].share
-        return self.correction_gain * self._valid(state, query).miss_log * share
+        return share * self._valid(state, query).bias.correction_log(self.correction_gain)
 
     @property
     def standard(self) -> tuple[float, ...]:
@@ -292,14 +291,13 @@ class PredictorVersion:
             scatter = self.scatters.get(Rung.RUNTIME, DEFAULT_SCATTER)
             held = scatter.inside(run.latency_us, operators_us, stretch_log, widths.operators)
             widths = widths.after_operators(held)
-        absorbed = state.absorb(
+        broke = self.breaks.broke(row, residual - expected.fresh.median, residual - expected.alone.median)
+        bias = state.bias.after(miss, stretch.spread, expected.share)
+        kept = state.anew() if broke else replace(state, bias=bias)
+        absorbed = kept.absorb(
             run, calm.log_total_us, residual, known=calm.known, reference=self.calm.reference
         )
-        doubt = self.forgetting.lingering * (1.0 - expected.share)
-        software = merged(state.software, query)
-        after = replace(absorbed, widths=widths, software=software)
-        after = after.correct(miss, stretch.spread, expected.share)
-        return after.place(expected.alone.median, doubt), score
+        return replace(absorbed, widths=widths, software=merged(state.software, query)), score
 
     def _total(self, rung: Rung, query: RunQuery, calm: Calm, state: DeviceState) -> LatencyForecast:
         if rung is Rung.RUNTIME:

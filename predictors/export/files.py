@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from predictors.breaks import Breaks
 from predictors.conformal import Calibration
 from predictors.export.onnx_predictor import Exported
-from predictors.forgetting import Forgetting
 from predictors.operator_scatter import OperatorScatter
 from predictors.run import PredictorKey
 
@@ -21,7 +21,8 @@ def to_files(exported: Exported) -> dict[str, bytes]:
         "reference": exported.reference,
         "levels": dict(exported.levels),
         "seen_types": sorted(exported.seen_types),
-        "forgetting": asdict(exported.forgetting),
+        "breaks": asdict(exported.breaks),
+        "correction_gain": exported.correction_gain,
         "standard": list(exported.standard),
         "calibration": asdict(exported.calibration),
         "scatter": exported.scatter.to_json(),
@@ -33,13 +34,14 @@ def to_files(exported: Exported) -> dict[str, bytes]:
 def from_files(files: Mapping[str, bytes]) -> Exported:
     """Return what `to_files` wrote; raise `KeyError` where a file is missing."""
     beside = json.loads(files[BESIDE])
+    breaks = beside.pop("breaks")
     return Exported(
         calm=files[CALM],
         runtime=files[RUNTIME],
         key=PredictorKey(**beside.pop("key")),
         seen_types=frozenset(beside.pop("seen_types")),
         standard=tuple(beside.pop("standard")),
-        forgetting=Forgetting(**beside.pop("forgetting")),
+        breaks=Breaks(tuple(breaks["weights"]), breaks["scale"]),
         calibration=Calibration.from_json(beside.pop("calibration")),
         scatter=OperatorScatter.from_json(beside.pop("scatter")),
         **beside,

@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from predictors.breaks import Breaks
 from predictors.calm_model import Calm
 from predictors.conformal import Calibration, widened
 from predictors.context_features import context_vector
@@ -16,7 +17,6 @@ from predictors.cost_law import kinds
 from predictors.device_state import DeviceState, group_of
 from predictors.features import feature_matrix
 from predictors.forecast import Coverage, LatencyForecast, RunForecast
-from predictors.forgetting import Forgetting
 from predictors.graph import Operator
 from predictors.jumps import jumps_of
 from predictors.operator_scatter import OperatorScatter
@@ -34,8 +34,9 @@ class Exported:
     """A version's two graphs and the few numbers that turn a query and a state into their inputs.
 
     `reference` names the calm profile (a state kept against another one is not used), `levels` are the calm
-    levels of context fields, `forgetting` says when the state stops to count, `standard` the quantiles of
-    standardised misses, `calibration` how context jumps widen them, `scatter` how single operators scatter.
+    levels of context fields, `breaks` says when the state stops to count, `correction_gain` how much of its
+    bias is expected to stay, `standard` the quantiles of standardised misses, `calibration` how context jumps
+    widen them, `scatter` how single operators scatter.
     """
 
     key: PredictorKey
@@ -45,7 +46,8 @@ class Exported:
     reference: str
     levels: Mapping[str, float]
     seen_types: frozenset[str]
-    forgetting: Forgetting
+    breaks: Breaks
+    correction_gain: float
     standard: tuple[float, ...]
     calibration: Calibration
     scatter: OperatorScatter
@@ -81,15 +83,14 @@ class OnnxPredictor:
         calm = self.calm(query)
         vector = [*context_vector(query, calm, exported.levels), *state_vector(query, calm, state)]
         alarm = exported.calibration.alarm(jumps_of(np.array(vector)))
-        signs = state.signs(query.started_at_us)
+        share = exported.breaks.share(np.array(vector))
         feed: Feed = {
             "circumstances": np.array([vector[: self._width]], dtype=np.float32),
             "group": np.array([group_of(query)], dtype=object),
             "log_calm_us": np.array([calm.log_total_us]),
             "state_log": np.array([similar_residual(calm, state)]),
-            "miss_log": np.array([state.miss_log]),
-            "usual_log": np.array([signs.usual_log]),
-            "share_by_time": np.array([exported.forgetting.share_by_time(signs)]),
+            "correction_log": np.array([share * state.bias.correction_log(exported.correction_gain)]),
+            "share": np.array([share]),
             "standard": alarm * widened(exported.standard, state.widths.run),
         }
         outputs = ["mean_us", "quantiles_us", "stretch"]

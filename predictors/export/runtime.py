@@ -1,10 +1,10 @@
 """The runtime rung as an ONNX graph: circumstances, calm length and state in, the forecast out.
 
 Inputs: `circumstances` float32 (1, width), the vector of `PredictorVersion.expected`; `group` string (1,);
-`log_calm_us`, `state_log`, `miss_log`, `usual_log` and `share_by_time` (how far the state counts, before any
-surprise) float64 (1,); `standard` float64 (9,), the quantiles of the standardised miss as the device and its
-context widen them. Outputs: `mean_us` float64 (1,); `quantiles_us` float64 (9,), at `LEVELS`; `stretch`
-float64 (1,): what calm operator latencies are to be multiplied by to give conditional means.
+`log_calm_us`, `state_log`, `correction_log` and `share` (how far the state counts) float64 (1,); `standard`
+float64 (9,), the quantiles of the standardised miss as the device and its context widen them.
+Outputs: `mean_us` float64 (1,); `quantiles_us` float64 (9,), at `LEVELS`; `stretch` float64 (1,): what calm
+operator latencies are to be multiplied by to give conditional means.
 """
 
 import lightgbm
@@ -17,12 +17,11 @@ from predictors.conformal import LEVELS
 from predictors.context_features import FROZEN_NAMES
 from predictors.context_model import LEAST_SPREAD, ContextModel
 from predictors.export.graphs import Builder, Declared
-from predictors.forgetting import POWER
 from predictors.version import PredictorVersion
 
 STRING, DOUBLE, FLOAT = onnx.TensorProto.STRING, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT
 
-_SCALARS = ("log_calm_us", "state_log", "miss_log", "usual_log", "share_by_time")
+_SCALARS = ("log_calm_us", "state_log", "correction_log", "share")
 
 
 def runtime_graph(version: PredictorVersion) -> bytes:
@@ -37,16 +36,15 @@ def runtime_graph(version: PredictorVersion) -> bytes:
     mean = build.op("Add", build.op("Mul", trust, mean), rest)
     edges = [build.indexes(edge) for edge in (0, len(FROZEN_NAMES), 1)]
     alone = _stretch(build, version.stateless, build.op("Slice", "circumstances", *edges))
-    surprise = build.op("Abs", build.op("Sub", alone[0], "usual_log"))
-    ratio = build.op("Div", surprise, build.constant([version.forgetting.surprise]))
-    doubt = build.op("Add", one, build.op("Pow", ratio, build.constant([float(POWER)])))
-    share = build.op("Div", "share_by_time", doubt)
-    median, spread, mean = (
-        _blended(build, own, other, share) for own, other in zip((median, spread, mean), alone, strict=True)
+    disagreement = build.op("Abs", build.op("Sub", median, alone[0]))
+    mixed = build.op(
+        "Mul", "share", build.op("Sub", build.constant([2.0]), build.op("Add", "share", "share"))
     )
-    gain = build.op("Mul", build.constant([version.correction_gain]), share)
-    correction = build.op("Mul", gain, "miss_log")
-    median, mean = (build.op("Add", value, correction) for value in (median, mean))
+    median, spread, mean = (
+        _blended(build, own, other) for own, other in zip((median, spread, mean), alone, strict=True)
+    )
+    spread = build.op("Add", spread, build.op("Mul", mixed, disagreement))
+    median, mean = (build.op("Add", value, "correction_log") for value in (median, mean))
     point = build.op("Add", "log_calm_us", median)
     mean_us, quantiles = _forecast(build, point, spread, build.op("Add", "log_calm_us", mean))
     stretch = build.op("Div", mean_us, build.op("Exp", "log_calm_us"))
@@ -79,9 +77,9 @@ def _stretch(build: Builder, model: ContextModel, rows: str) -> tuple[str, str, 
     return median, spread, build.op("Add", median, smear)
 
 
-def _blended(build: Builder, own: str, other: str, share: str) -> str:
-    rest = build.op("Sub", build.constant([1.0]), share)
-    return build.op("Add", build.op("Mul", share, own), build.op("Mul", rest, other))
+def _blended(build: Builder, own: str, other: str) -> str:
+    rest = build.op("Sub", build.constant([1.0]), "share")
+    return build.op("Add", build.op("Mul", "share", own), build.op("Mul", rest, other))
 
 
 def _trees(build: Builder, boosted: Boosted, rows: str) -> str:

@@ -1,7 +1,6 @@
 import numpy as np
 
 from predictors.buffer import Row, StratifiedBuffer
-from predictors.device_state import Signs
 
 
 def row(number: int, stretch: float) -> Row:
@@ -18,8 +17,6 @@ def row(number: int, stretch: float) -> Row:
         slowdown_log=0.0,
         fresh_log=0.0,
         alone_log=0.0,
-        signs=Signs(0.0, 0.0, 0.0),
-        device_id="device-1",
         calm_log_us=10.0,
         condition=None,
     )

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from predictors.bias import NO_BIAS, Bias
 from predictors.conformal import Widths
 from predictors.device_state import RECENT, DeviceState, short_name
 from predictors.run import Run
@@ -19,7 +19,8 @@ def grown(count: int, residual: float = 0.1) -> DeviceState:
             RUN, query=replace(RUN.query, model=f"sha256:{number:064x}", started_at_us=number * 10**6)
         )
         state = state.absorb(run, 12.345678, residual, known=True, reference="12345678")
-        state = replace(state.correct(0.123456, 0.1), widths=Widths((-1.2345,) * 3, (-1.2345,) * 3))
+        bias = Bias(-0.123456, -0.123456, -0.98765)
+        state = replace(state, bias=bias, widths=Widths((-1.2345,) * 3, (-1.2345,) * 3))
     return state
 
 
@@ -34,7 +35,8 @@ def test_json_is_exact_whatever_was_absorbed(residuals: list[float], known: bool
     state = DeviceState.initial()
     for number, residual in enumerate(residuals):
         run: Run = replace(RUN, query=replace(RUN.query, started_at_us=(-1) ** number * number * 10**9))
-        state = state.absorb(run, 9.0, residual, known=known, reference="r").correct(residual, 0.2)
+        state = state.absorb(run, 9.0, residual, known=known, reference="r")
+        state = replace(state, bias=state.bias.after(residual, 0.2))
     assert DeviceState.from_json(state.to_json()) == state
 
 
@@ -50,13 +52,16 @@ def test_a_clock_that_goes_back_neither_raises_nor_forgets() -> None:
     assert after.memory(-(10**15)) == 1.0
 
 
-def test_one_outlier_does_not_move_the_correction_far() -> None:
-    state = DeviceState.initial().correct(5.0, spread=0.3)
-    assert state.miss_log < 0.45
-    assert DeviceState.initial().correct(0.5, spread=0.05).miss_log == pytest.approx(0.2)
-
-
 def test_networks_without_a_digest_are_told_apart_though_their_names_begin_alike() -> None:
     assert short_name("mobilenet_v1") != short_name("mobilenet_v2")
     assert short_name("sha256:0123456789abcdef") == "01234567"
     assert len(short_name("é" * 300)) == 8
+
+
+def test_a_state_that_starts_anew_keeps_only_what_is_not_of_the_runs() -> None:
+    state = grown(20)
+    anew = state.anew()
+    assert (anew.runs, anew.widths, anew.reference) == (state.runs, state.widths, state.reference)
+    assert (anew.recent, anew.models, anew.bias) == ((), (), NO_BIAS)
+    first = anew.absorb(RUN, 12.0, 0.7, known=True, reference="r")
+    assert first.averages == (0.7,) * len(first.averages)

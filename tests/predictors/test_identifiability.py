@@ -59,7 +59,7 @@ def test_the_state_has_no_mean_of_its_own(engine: TestThenTrain, world: World) -
     misses = []
     for run in world.changing(300):
         engine.step(run)
-        misses.append(engine.state(run.query.device_id, KEY).miss_log)
+        misses.append(engine.state(run.query.device_id, KEY).bias.mean_log)
     assert abs(np.mean(misses)) < 0.03
 
 
