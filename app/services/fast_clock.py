@@ -22,6 +22,8 @@ class FastClock:
     def __call__(self, connection: Connection, stored: Sequence[StoredRun]) -> None:
         """Move the states of the processors that ran; `stored` is in the order of receipt."""
         serving = self._shelf.all(connection)
+        if not serving:
+            return
         by_processor: dict[int, list[tuple[Serving, StoredRun]]] = defaultdict(list)
         for item in stored:
             found = serving.get(item.key)

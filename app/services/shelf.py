@@ -48,7 +48,8 @@ class Shelf:
         with self._lock:
             if self._serving and self._clock() - self._checked_at < REFRESH_S:
                 return
-            wanted = versions.active_ids(connection)
+            # Each transaction of measurements asks, long before there is anything to serve.
+            wanted = versions.active_ids(connection) if versions.any_stored(connection) else {}
             serving = {}
             for key, number in wanted.items():
                 known = self._serving.get(key)

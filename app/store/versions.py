@@ -68,6 +68,11 @@ def add(
     return int(result.inserted_primary_key[0])
 
 
+def any_stored(connection: Connection) -> bool:
+    """Say whether there is any version at all, at next to no cost."""
+    return connection.exec_driver_sql("SELECT 1 FROM predictor_version LIMIT 1").first() is not None
+
+
 def active_ids(connection: Connection) -> dict[PredictorKey, int]:
     """Return the id of the version that serves each key: the one pinned, else the newest not rolled back.
 
