@@ -7,6 +7,9 @@ STAMP := $(VENV)/.installed
 EXPERIMENTS := errors granularity overhead fallback strategies
 MINUTES ?= 10
 
+# What is fitted here is small: threads of BLAS would only wait for each other on busy cores.
+export OPENBLAS_NUM_THREADS ?= 1
+
 .PHONY: setup run demo test browser lint lock bench accuracy chaos results clean
 .DEFAULT_GOAL := help
 

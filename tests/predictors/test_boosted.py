@@ -1,7 +1,5 @@
 """Trees read by LightGBM's library itself answer what its Python package answers, bit by bit."""
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import lightgbm
@@ -69,10 +67,3 @@ def test_what_does_not_fit_is_refused(boosted: Boosted, rows: Floats) -> None:
         boosted.predict(rows[:, :8])
     with pytest.raises(TreesError):
         Trees("no trees at all")
-
-
-def test_the_service_starts_without_the_libraries_that_only_learning_needs() -> None:
-    heavy = "{'altair', 'lightgbm', 'onnx', 'onnxruntime', 'pandas', 'river.drift', 'scipy.stats', 'sklearn'}"
-    script = f"import sys, app.main; app.main.routers(); print(sorted({heavy} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
