@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.schemas.reports import Format, Name
+from app.services.regret_report import DIMENSIONS
 
 
 class RegretQuery(BaseModel):
@@ -13,9 +14,7 @@ class RegretQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     group_by: str = Field(
-        "predictor,condition",
-        max_length=200,
-        description="Comma-separated, any of strategy, condition, predictor, model, device, soc.",
+        "predictor,condition", max_length=200, description=f"Comma-separated, any of {', '.join(DIMENSIONS)}."
     )
     since: AwareDatetime | None = Field(None, description="Only executions from this time on.")
     until: AwareDatetime | None = Field(None, description="Only executions before this time.")
