@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, tuple_
 
 from app.store.batch import soc_name
 from app.store.tables import device
@@ -185,14 +185,6 @@ def publications(
     for row in rows:
         found[PredictorKey(row.soc, row.processor, row.framework)].append((row.id, row.predictor))
     return found
-
-
-def counts(connection: Connection, since_us: int) -> dict[str, int]:
-    """Return how many events of each kind there were from a time on."""
-    rows = connection.execute(
-        select(table.c.kind, func.count()).where(table.c.at_us >= since_us).group_by(table.c.kind)
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 def _concerns(connection: Connection, device_id: str) -> ColumnElement[bool]:

@@ -47,14 +47,6 @@ class Cell:
         for name, value in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 
-    def merge(self, other: "Cell") -> None:
-        """Count everything that `other` counts."""
-        self.n += other.n
-        self.sketch.merge(other.sketch)
-        self.errors += other.errors
-        for name, value in other.sums.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-
 
 def packed(
     places: Sequence[Mapping[str, Cell]],
