@@ -18,6 +18,22 @@ RUNG_TITLES: Mapping[str, str] = {
 }
 
 
+def report_tables(name: str, report: Json) -> Iterator[Table | str]:
+    """Yield what a terminal shows of a report, by the report's name."""
+    match name:
+        case "errors":
+            for level in ("run", "operator"):
+                yield error_table(report["groups"], level)
+            if report["pending_runs"]:
+                yield f"{report['pending_runs']:,} runs are stored but not yet scored."
+        case "drift":
+            yield drift_table(report["items"])
+        case "coverage":
+            yield coverage_table(report["items"])
+        case "regret":
+            yield regret_table(report["groups"])
+
+
 def error_table(groups: Sequence[Json], level: str = "run") -> Table:
     """Return one row a group of an error report: the rungs' mean absolute percentage errors side by side."""
     rows = [group for group in groups if group["level"] == level]

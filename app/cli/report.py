@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +12,7 @@ import typer
 from app.cli._options import Server
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-Json = dict[str, Any]
+    from collectors.client import Client
 
 
 class Format(StrEnum):
@@ -65,17 +62,8 @@ def errors(
     out: Out = None,
 ) -> None:
     """Show offline against runtime prediction error, in groups."""
-
-    def tables(report: Json) -> Iterable["Table | str"]:
-        from app.terminal import error_table
-
-        for level in ("run", "operator"):
-            yield error_table(report["groups"], level)
-        if report["pending_runs"]:
-            yield f"{report['pending_runs']:,} runs are stored but not yet scored."
-
     asked = _asked(group_by=group_by, since=since, until=until, device_id=device, soc=soc)
-    _Pull("errors", "groups", tables).run(server, key, asked, format_, out)
+    _pull("errors", asked, server, key, format_, out)
 
 
 def drift(
@@ -92,14 +80,8 @@ def drift(
     out: Out = None,
 ) -> None:
     """Show what befell the predictors: drifts, refits, versions, devices set aside."""
-
-    def tables(report: Json) -> Iterable["Table | str"]:
-        from app.terminal import drift_table
-
-        yield drift_table(report["items"])
-
     asked = _asked(kind=kind, since=since, until=until, device_id=device, soc=soc)
-    _Pull("drift", "items", tables).run(server, key, asked, format_, out)
+    _pull("drift", asked, server, key, format_, out)
 
 
 def misses(
@@ -146,14 +128,8 @@ def coverage(
     out: Out = None,
 ) -> None:
     """Show what the predictors know, what they do not, and what to profile next."""
-
-    def tables(report: Json) -> Iterable["Table | str"]:
-        from app.terminal import coverage_table
-
-        yield coverage_table(report["items"])
-
     asked = _asked(model=model, device_id=device, soc=soc)
-    _Pull("coverage", "items", tables).run(server, key, asked, format_, out)
+    _pull("coverage", asked, server, key, format_, out)
 
 
 def regret(
@@ -171,59 +147,54 @@ def regret(
     out: Out = None,
 ) -> None:
     """Show what choosing plans by predictions costs against the best measured ones."""
-
-    def tables(report: Json) -> Iterable["Table | str"]:
-        from app.terminal import regret_table
-
-        yield regret_table(report["groups"])
-
     asked = _asked(group_by=group_by, since=since, until=until, device_id=device, soc=soc)
-    _Pull("regret", "groups", tables).run(server, key, asked, format_, out)
+    _pull("regret", asked, server, key, format_, out)
 
 
 def _asked(**parameters: str | None) -> dict[str, str]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
-@dataclass(frozen=True)
-class _Pull:
-    """One report: its name, where its JSON keeps the lines, and how a terminal shows them."""
+def _pull(
+    name: str, asked: Mapping[str, str], server: str, key: str | None, format_: Format, out: Path | None
+) -> None:
+    """Pull a report and write it; a file is there whole or not at all."""
+    from collectors.client import Client
 
-    name: str
-    lines: str
-    tables: Callable[[Json], Iterable["Table | str"]]
+    with Client(server, key) as client:
+        if format_ in (Format.CSV, Format.PARQUET):
+            content = client.report_file(name, format_.value, **asked)
+        else:
+            report = _whole(client, name, asked)
+            text = json.dumps(report, indent=2) if format_ is Format.JSON else _drawn(name, report, out)
+            content = f"{text}\n".encode()
+    if out is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+        return
+    unfinished = out.with_name(out.name + ".part")
+    unfinished.write_bytes(content)
+    unfinished.replace(out)
 
-    def run(
-        self, server: str, key: str | None, asked: Mapping[str, str], format_: Format, out: Path | None
-    ) -> None:
-        """Pull the report and write it; a file is there whole or not at all."""
-        from collectors.client import Client
 
-        with Client(server, key) as client:
-            if format_ in (Format.CSV, Format.PARQUET):
-                content = client.report_file(self.name, format_.value, **asked)
-            else:
-                report = client.report(self.name, **asked)
-                following = report.get("next")
-                while following is not None:
-                    page = client.report(self.name, **asked, cursor=following)
-                    report[self.lines] += page[self.lines]
-                    following = report["next"] = page["next"]
-                text = json.dumps(report, indent=2) if format_ is Format.JSON else self._drawn(report, out)
-                content = f"{text}\n".encode()
-        if out is None:
-            sys.stdout.buffer.write(content)
-            sys.stdout.flush()
-            return
-        unfinished = out.with_name(out.name + ".part")
-        unfinished.write_bytes(content)
-        unfinished.replace(out)
+def _whole(client: "Client", name: str, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Return a report with the lines of all its pages."""
+    report = client.report(name, **asked)
+    lines = "groups" if "groups" in report else "items"
+    while (following := report.get("next")) is not None:
+        page = client.report(name, **asked, cursor=following)
+        report[lines] += page[lines]
+        report["next"] = page["next"]
+    return report
 
-    def _drawn(self, report: Json, out: Path | None) -> str:
-        from rich.console import Console
 
-        console = Console() if out is None else Console(width=160, no_color=True, force_terminal=False)
-        with console.capture() as captured:
-            for table in self.tables(report):
-                console.print(table)
-        return captured.get().rstrip("\n")
+def _drawn(name: str, report: Mapping[str, Any], out: Path | None) -> str:
+    from rich.console import Console
+
+    from app.terminal import report_tables
+
+    console = Console() if out is None else Console(width=160, no_color=True, force_terminal=False)
+    with console.capture() as captured:
+        for table in report_tables(name, report):
+            console.print(table)
+    return captured.get().rstrip("\n")
