@@ -30,6 +30,13 @@ def report_tables(name: str, report: Json) -> Iterator[Table | str]:
             yield drift_table(report["items"])
         case "coverage":
             yield coverage_table(report["items"])
+        case "misses":
+            yield miss_table(report["groups"])
+            if report["left_out"]:
+                yield (
+                    f"{report['left_out']:,} runs could not be explained: "
+                    "no predictor of their time is stored."
+                )
         case "regret":
             yield regret_table(report["groups"])
 

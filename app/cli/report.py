@@ -102,18 +102,10 @@ def misses(
     out: Out = None,
 ) -> None:
     """Show why the runtime predictor missed runs, by cause, and what to profile next."""
-
-    def tables(report: Json) -> Iterable["Table | str"]:
-        from app.terminal import miss_table
-
-        yield miss_table(report["groups"])
-        if report["left_out"]:
-            yield f"{report['left_out']:,} runs could not be explained: no predictor of their time is stored."
-
     asked = _asked(
         group_by=group_by, run_id=run, model=model, since=since, until=until, device_id=device, soc=soc
     )
-    _Pull("misses", "groups", tables).run(server, key, asked, format_, out)
+    _pull("misses", asked, server, key, format_, out)
 
 
 def coverage(
