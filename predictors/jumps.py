@@ -14,5 +14,6 @@ _MOST = 5.0
 
 def jumps_of(row: Floats) -> Floats:
     """Return absolute jumps from a run's vector, shape (len(READ),); a missing sensor did not jump."""
-    jumps: Floats = np.minimum(np.nan_to_num(np.abs(row[_PLACES])), _MOST)
-    return jumps
+    jumps: Floats = np.abs(row[_PLACES])
+    jumps[np.isnan(jumps)] = 0.0
+    return np.minimum(jumps, _MOST)

@@ -6,6 +6,7 @@ likely, so that medians fall below the mean and tails grow with the stretch. Typ
 once both are known. Thin cells lean on all misses together.
 """
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ STRETCHES_LOG = (0.05, 0.15, 0.4, 0.8)
 LEAST_US = 1.0
 """Clocks count whole microseconds: what is measured below means no more than that."""
 
+_LENGTHS = np.array(LENGTHS_US)
 _CELLS = (len(LENGTHS_US) + 1) * (len(STRETCHES_LOG) + 1)
 _LEAN_MISSES = 50
 _LEAST_MISSES = 20
@@ -36,8 +38,8 @@ _MEDIAN = LEVELS.index(0.5)
 
 def cells_of(operators_us: Floats, stretch_log: float) -> Cells:
     """Return the cell of each operator by its predicted mean and its run's stretch, shape (n,)."""
-    row = int(np.searchsorted(STRETCHES_LOG, stretch_log, side="right"))
-    lengths = np.searchsorted(LENGTHS_US, operators_us, side="right")
+    row = bisect_right(STRETCHES_LOG, stretch_log)
+    lengths = np.searchsorted(_LENGTHS, operators_us, side="right")
     return (lengths * (len(STRETCHES_LOG) + 1) + row).astype(np.uint8)
 
 
