@@ -19,7 +19,7 @@ from app.schemas.reports import (
     MissReportOut,
     ProcessorCoverageOut,
 )
-from app.services import coverage_table, drift_report, miss_report
+from app.services import coverage_table, drift_report, grouping, miss_report
 from app.services.coverage_report import CoverageFilter
 from app.services.keys import Role
 from app.services.times import optional_unix_us
@@ -55,7 +55,7 @@ def get_drift(database: DatabaseDep, query: Annotated[DriftQuery, Query()]) -> D
 @router.get("/misses", response_model=MissReportOut)
 def get_misses(database: DatabaseDep, query: Annotated[MissQuery, Query()]) -> MissReportOut | Response:
     """Answer why runs were missed: the parts of their error, and what should be profiled next."""
-    group_by = list(dict.fromkeys(name.strip() for name in query.group_by.split(",") if name.strip()))
+    group_by = grouping.dimensions(query.group_by, miss_report.DIMENSIONS)
     wanted = RunFilter(
         run_id=query.run_id,
         soc=query.soc,
