@@ -18,6 +18,9 @@ LENGTHS_US = (3_000.0, 10_000.0, 30_000.0)
 ENOUGH_NETWORKS = 3
 """The laws tell a price per run from one per operator, which takes more networks than unknowns."""
 
+ENOUGH_RUNS = 3
+"""One run in each way tells how the machine fared then, not what the profiler cost."""
+
 _NAMES = ("under_3_ms", "3_to_10_ms", "10_to_30_ms", "over_30_ms")
 
 
@@ -25,8 +28,8 @@ def profiler_price(calm: CalmModel) -> dict[str, Any] | None:
     """Return the price; None where no network was measured with and without the profiler.
 
     `per_node_us` and `per_run_us` are what the laws differ by, `share_of_run` is the median over `networks`
-    of (profiled - unprofiled) / unprofiled, from so many `profiled_runs` and `unprofiled_runs`; with fewer
-    than `ENOUGH_NETWORKS` it is `too_thin`. By class of length: how many networks, `slowdown` (how much
+    of (profiled - unprofiled) / unprofiled, from so many `profiled_runs` and `unprofiled_runs`. It is
+    `too_thin` where fewer than `ENOUGH_NETWORKS` were timed `ENOUGH_RUNS` times in both ways. By class of length: how many networks, `slowdown` (how much
     longer a profiled run takes, as a fraction of the unprofiled one) and `node_share` (sum of node timings
     over the profiled run).
     """
@@ -46,7 +49,7 @@ def profiler_price(calm: CalmModel) -> dict[str, Any] | None:
         "networks": len(timed),
         "profiled_runs": sum(known.count[1] for known in timed),
         "unprofiled_runs": sum(known.count[0] for known in timed),
-        "too_thin": len(timed) < ENOUGH_NETWORKS,
+        "too_thin": sum(min(known.count) >= ENOUGH_RUNS for known in timed) < ENOUGH_NETWORKS,
         "by_length": {
             name: {
                 "networks": len(classes[name]),

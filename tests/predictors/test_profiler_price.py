@@ -32,6 +32,14 @@ def test_one_network_cannot_tell_the_price_of_a_run_from_that_of_a_node() -> Non
     assert price["too_thin"]
 
 
+def test_single_runs_of_many_networks_are_too_thin_as_well() -> None:
+    world = World(seed=44)
+    runs = [world.run("s0", f"net{n % 5}", profiled=n >= 5) for n in range(50)]
+    price = profiler_price(fit_calm(runs))
+    assert price is not None
+    assert (price["networks"], price["unprofiled_runs"], price["too_thin"]) == (5, 5, True)
+
+
 @pytest.mark.parametrize("profiled", [True, False])
 def test_without_runs_of_both_kinds_there_is_no_price(profiled: bool) -> None:
     world = World(seed=42)
