@@ -29,9 +29,9 @@ def profiler_price(calm: CalmModel) -> dict[str, Any] | None:
 
     `per_node_us` and `per_run_us` are what the laws differ by, `share_of_run` is the median over `networks`
     of (profiled - unprofiled) / unprofiled, from so many `profiled_runs` and `unprofiled_runs`. It is
-    `too_thin` where fewer than `ENOUGH_NETWORKS` were timed `ENOUGH_RUNS` times in both ways. By class of length: how many networks, `slowdown` (how much
-    longer a profiled run takes, as a fraction of the unprofiled one) and `node_share` (sum of node timings
-    over the profiled run).
+    `too_thin` where fewer than `ENOUGH_NETWORKS` were timed `ENOUGH_RUNS` times in both ways. By class of
+    length: how many networks, `slowdown` (how much longer a profiled run takes, as a fraction of the
+    unprofiled one) and `node_share` (sum of node timings over the profiled run).
     """
     timed = [known for known in calm.known.values() if known.operators_us > 0.0 and all(known.count)]
     if not timed:

@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from itertools import chain
 
 import structlog
@@ -59,12 +60,24 @@ class Learning:
         with self._database.read() as connection:
             records = self._reader.after(connection, self._cursor, RUNS_A_STEP)
         if not records:
-            return 0
+            return self._rest()
         cells: dict[rollups.CellKey, Cell] = defaultdict(Cell)
         for record in sorted(records, key=lambda item: item.run.query.started_at_us):
             scored = self._score(record)
             if scored is not None and self._counts(scored):
                 book(cells, record, scored)
+        self._store(cells, records[-1].id)
+        return len(records)
+
+    def _rest(self) -> int:
+        """Learn from the newest runs too, which waited for later ones: all that is stored has ended."""
+        self._engine.flush()
+        if self._published or self._noticed:
+            self._store({}, self._cursor)
+        return 0
+
+    def _store(self, cells: Mapping[rollups.CellKey, Cell], cursor: int) -> None:
+        """Store in one transaction what was booked, noticed and learned, and how far the learner came."""
         with self._database.write() as connection:
             rollups.add(connection, cells)
             for notice, at_us in self._noticed:
@@ -79,9 +92,9 @@ class Learning:
                     metrics=made.metrics,
                 )
                 journal.version_made(connection, number, made, at_us)
-            learning.set_cursor(connection, LEARNER, records[-1].id)
+            learning.set_cursor(connection, LEARNER, cursor)
             self._set_aside(connection)
-        self._cursor = records[-1].id
+        self._cursor = cursor
         for made, _ in self._published:
             log.info(
                 "version_published",
@@ -91,7 +104,6 @@ class Learning:
             )
         self._published.clear()
         self._noticed.clear()
-        return len(records)
 
     def _tidy(self) -> None:
         """Once an hour, forget statistics that are finer than old ones need to be."""

@@ -165,6 +165,16 @@ def test_a_new_processor_answers_from_the_first_request_and_says_what_it_borrowe
     assert answer["offline"]["total_us"] == own["offline"]["total_us"]
 
 
+def test_the_very_first_run_of_a_service_counts(client: TestClient, database: Database) -> None:
+    (first,) = phone.session(calm_runs=1, loaded_runs=0)
+    send(client, [first])
+    learn_all(database)
+    answer = predict(client, model={"digest": first["runs"][0]["model"]["digest"]})
+    assert answer["runtime"]["total_us"]["p50"] == pytest.approx(first["runs"][0]["total_us"], rel=0.3)
+    assert answer["runtime"]["coverage"]["too_thin"]
+    assert answer["runtime"]["predictor"]["borrowed_from"] is None
+
+
 @pytest.mark.parametrize(
     ("change", "status", "words"),
     [
