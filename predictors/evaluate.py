@@ -317,9 +317,12 @@ class TestThenTrain:
         """Profile on what was gathered; states kept against another profile start anew."""
         key = learner.version.key
         calm_runs = gathering.calm_runs()
-        # Also before it is final: siblings that have less lean on it.
-        self._siblings.note(key, calm_runs)
+        if final:
+            self._siblings.note(key, calm_runs)
         self._profile(learner, calm_runs, gathering.source, final=final)
+        if not final:
+            # Siblings that have less lean on it; its own few runs count once, in its own profile.
+            self._siblings.note(key, calm_runs)
         for device_id in dict.fromkeys(run.query.device_id for run in gathering.runs):
             self._states.pop((device_id, key), None)
         if not final:

@@ -32,18 +32,19 @@ class Siblings:
         self._starts = {other: model for other, model in self._starts.items() if kind_of(other) != kind}
 
     def start(self, key: PredictorKey) -> OperatorModel | None:
-        """Return what the others tell of a processor, None where it is the only one of its kind.
+        """Return what the others tell of a processor, None where it is the only one profiled.
 
         The same object as long as nothing new was told.
         """
         if key in self._starts:
             return self._starts[key]
-        kind = kind_of(key)
-        alike = {other: own for other, own in self._samples.items() if kind_of(other) == kind}
-        if not alike.keys() - {key}:
+        if not self._samples.keys() - {key}:
             return None
+        kind = kind_of(key)
         if kind not in self._pools:
-            self._pools[kind] = Pool.fit(alike)
+            self._pools[kind] = Pool.fit(
+                {other: own for other, own in self._samples.items() if kind_of(other) == kind}
+            )
         self._starts[key] = self._pools[kind].start(key)
         return self._starts[key]
 
