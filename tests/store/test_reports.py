@@ -19,6 +19,7 @@ from app.store.rollups import CellKey
 from app.store.statistic import RUNGS, Cell
 from app.store.tables import model as model_table
 from tests.batches import batch, run
+from tests.snapshots import Snapshots
 from tests.store.test_learning import store
 
 HOURS = (476_000, 476_001, 476_030, 476_700, 477_460)
@@ -39,8 +40,13 @@ class Raw:
 
 
 @pytest.fixture
-def filled(database: Database) -> tuple[Database, list[Raw]]:
-    """Predictions of three devices with two SoCs, added in four steps."""
+def filled(database: Database, snapshots: Snapshots) -> tuple[Database, list[Raw]]:
+    """A database with predictions, and each of them."""
+    return database, snapshots.fill(database, "rollups", lambda: fill(database))
+
+
+def fill(database: Database) -> list[Raw]:
+    """Store predictions of three devices with two SoCs, added in four steps; return them."""
     bodies = [
         batch(
             run(processor=name, model={"name": model, "digest": f"sha256:{number:064x}"}),
@@ -89,7 +95,7 @@ def filled(database: Database) -> tuple[Database, list[Raw]]:
                     raw.append(Raw(place, level, rung, error))
         with database.write() as connection:
             rollups.add(connection, cells)
-    return database, raw
+    return raw
 
 
 def recount(raw: Sequence[Raw], group_by: Sequence[str]) -> dict[tuple[Any, ...], list[float]]:
