@@ -58,6 +58,10 @@ class Boosted:
         )
         return cls(booster.model_to_string())
 
+    def __reduce__(self) -> tuple[type["Boosted"], tuple[str]]:
+        """Copy the text alone: what LightGBM made of it lives in its own memory."""
+        return type(self), (self.text,)
+
     @cached_property
     def _trees(self) -> Trees:
         return Trees(self.text)

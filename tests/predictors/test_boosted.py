@@ -1,5 +1,6 @@
 """Trees read by LightGBM's library itself answer what its Python package answers, bit by bit."""
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import lightgbm
@@ -60,6 +61,10 @@ def test_threads_may_ask_the_same_trees(boosted: Boosted, rows: Floats) -> None:
     with ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(lambda row: boosted.predict(row[None])[0], [*rows] * 4))
     assert answers == expected * 4
+
+
+def test_a_copy_predicts_the_same(boosted: Boosted, rows: Floats) -> None:
+    assert np.array_equal(copy.deepcopy(boosted).predict(rows), boosted.predict(rows))
 
 
 def test_what_does_not_fit_is_refused(boosted: Boosted, rows: Floats) -> None:
