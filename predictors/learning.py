@@ -205,7 +205,12 @@ class KeyLearner:
             trained_runs=self.version.calm_runs + self._live,
         )
         metrics = self._judge(candidate, [row for row in rows[cut:] if row.group])
-        metrics |= {"calm_source": candidate.calm_source, "calm_runs": candidate.calm_runs}
+        metrics |= {
+            "calm_source": candidate.calm_source,
+            "calm_runs": candidate.calm_runs,
+            "new_runs": self._new,
+            "fitted_rows": cut,
+        }
         self._new, self._fitted, self._drifted = 0, self._numbers, False
         if metrics.get("held_back_error", 0.0) > 1.1 * metrics.get("serving_error", 0.0) + 0.01:
             self.notices.append(
@@ -223,6 +228,7 @@ class KeyLearner:
             # Nothing is fresh any more, so the offsets stay as they were just refined.
             runtime = ContextModel.fit(self._lesson(rows), len(NAMES), candidate.runtime.offsets)
             candidate = replace(candidate, runtime=runtime)
+            metrics["fitted_rows"] = len(rows)
         self.version = candidate
         return Published(candidate, reason, {"trained_runs": candidate.trained_runs, **metrics})
 

@@ -24,6 +24,11 @@ def test_labelled_calibration_is_taken_whole_and_nothing_else() -> None:
     final = [metrics for is_final, metrics in sources if is_final]
     assert {(metrics["calm_source"], metrics["calm_runs"]) for metrics in final} == {(LABELLED, 90)}
     assert not any(is_final for is_final, metrics in sources if metrics["trained_runs"] < 90)
+    learned = [metrics for metrics in final if metrics["trained_runs"] > 90]
+    assert learned
+    assert all(
+        metrics["fitted_rows"] >= metrics["trained_runs"] >= metrics["new_runs"] > 0 for metrics in learned
+    )
 
 
 def test_without_labels_the_quietest_runs_of_each_network_count() -> None:
