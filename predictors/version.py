@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from predictors.breaks import Breaks
 from predictors.calm_model import Calm, CalmModel
-from predictors.conformal import LEVELS, NO_WIDTHS, NOT_CALIBRATED, Calibration, Spread, widened
+from predictors.conformal import NO_WIDTHS, NOT_CALIBRATED, Calibration, Spread, widened
 from predictors.context_features import CONTEXT_FEATURES_VERSION, FROZEN_NAMES, NAMES, context_vector
 from predictors.context_model import ContextModel, Stretch
 from predictors.device_state import DeviceState, group_of
+from predictors.expectation import Expectation, around, from_stretch
 from predictors.forecast import Coverage, LatencyForecast, RunForecast, Rung
 from predictors.graph import Operator
 from predictors.jumps import jumps_of
@@ -38,8 +39,6 @@ Floats = NDArray[np.float64]
 FORMAT = 5
 ALL_RUNGS = tuple(Rung)
 
-_MEDIAN = LEVELS.index(0.5)
-_LEAST_LOG_US, _MOST_LOG_US = -1.0, 25.0
 _PLAIN_FIELDS = (
     *(
         "levels",
@@ -61,19 +60,6 @@ class Score:
 
     value: float
     jumps: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """What the runtime rung expects of a run: log(total / calm), by what it is blended from.
-
-    `fresh` trusts the state, `alone` knows the context only, `share` (0 to 1) is how far the state counts.
-    """
-
-    stretch: Stretch
-    fresh: Stretch
-    alone: Stretch
-    share: float
 
 
 @dataclass(frozen=True)
@@ -305,10 +291,10 @@ class PredictorVersion:
             shifted = expected.stretch.shifted(self.correction_log(query, state))
             factor = self.calibration.alarm(jumps_of(row))
             standard = widened(self.standard, self._valid(state, query).widths.run)
-            return _from_stretch(calm, shifted, factor * standard)
+            return from_stretch(calm, shifted, factor * standard)
         if rung is Rung.CONTEXT_FROZEN:
             frozen, row = self.context_frozen, self.expected(query, state)[0]
-            return _from_stretch(calm, frozen.predict(row, group_of(query)), np.array(frozen.standard))
+            return from_stretch(calm, frozen.predict(row, group_of(query)), np.array(frozen.standard))
         shift = 0.0
         if rung is Rung.PER_CONDITION:
             shift = self.condition_log.get(query.condition or "", 0.0)
@@ -316,19 +302,4 @@ class PredictorVersion:
             shift = self._valid(state, query).slowdown_log(query.started_at_us)
         spread = self.spreads.get(rung, Spread())
         point = calm.log_total_us + shift
-        return _latency(point, point + np.array(spread.quantiles), point + spread.smear_log)
-
-
-def _from_stretch(calm: Calm, stretch: Stretch, standard: Floats) -> LatencyForecast:
-    point = calm.log_total_us + stretch.median
-    return _latency(point, point + standard * stretch.spread, calm.log_total_us + stretch.log_mean)
-
-
-def _latency(point: float, logs: Floats, log_mean: float) -> LatencyForecast:
-    """Assemble a forecast whose quantiles are in order around the point; finite whatever was measured."""
-    logs[:_MEDIAN] = np.minimum(logs[:_MEDIAN], point)
-    logs[_MEDIAN] = point
-    logs[_MEDIAN + 1 :] = np.maximum(logs[_MEDIAN + 1 :], point)
-    quantiles = np.exp(np.clip(logs, _LEAST_LOG_US, _MOST_LOG_US))
-    mean_us = exp(min(max(log_mean, _LEAST_LOG_US), _MOST_LOG_US))
-    return LatencyForecast(mean_us, tuple(quantiles.tolist()))
+        return around(point, point + np.array(spread.quantiles), point + spread.smear_log)
