@@ -173,6 +173,10 @@ class TestThenTrain:
         found = {key: learner.reputation.quarantined() for key, learner in self._learners.items()}
         return {key: devices for key, devices in found.items() if devices}
 
+    def sets_aside(self, device_id: str) -> bool:
+        """Return whether a device stands apart from its peers on any of its processors."""
+        return any(learner.reputation.sets_aside(device_id) for learner in self._learners.values())
+
     def resolve(self, query: RunQuery) -> RunQuery:
         """Fill in the kernels of a run that lists none from earlier finished runs of its model."""
         known = self._kernels.get((query.key, query.model))
@@ -258,7 +262,7 @@ class TestThenTrain:
         run, version = done.run, learner.version
         expected = version.calm.calm(run.query)
         learner.reputation.note(run.query.device_id, log(max(run.total_us, FLOOR_US)) - expected.log_total_us)
-        if not learner.reputation.trusted(run.query.device_id):
+        if not learner.reputation.trusted(run.query.device_id) or self.sets_aside(run.query.device_id):
             return
         # A stored version has learned from the runs that it resumes from: they miss too little.
         if not calm and not self._resuming:

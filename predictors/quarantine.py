@@ -1,7 +1,8 @@
 """Devices that cannot be telling the truth: seen by how far they stand from the others of their key.
 
 A device is suspect when its runs are longer or shorter than its peers' by a factor that no condition
-explains. What it sends still moves its own fast state; no version learns from it.
+explains. What it sends still moves its own fast state; no version learns from it until its newest runs stand
+among its peers' again.
 """
 
 from collections import defaultdict, deque
@@ -43,15 +44,14 @@ class Reputation:
             return False
         return abs(self._medians[device_id] - float(np.median(peers))) < SUSPICIOUS_LOG
 
+    def sets_aside(self, device_id: str) -> bool:
+        """Return whether a device stands apart from its peers; one still on probation does not yet."""
+        judged = len(self._residuals.get(device_id, ())) >= _PROBATION_RUNS
+        return judged and not self.trusted(device_id)
+
     def quarantined(self) -> tuple[str, ...]:
-        """Return the devices that stand apart, sorted; those still on probation are not among them."""
-        return tuple(
-            sorted(
-                device_id
-                for device_id, newest in self._residuals.items()
-                if len(newest) >= _PROBATION_RUNS and not self.trusted(device_id)
-            )
-        )
+        """Return the devices that stand apart, sorted."""
+        return tuple(sorted(filter(self.sets_aside, self._residuals)))
 
 
 def honest_runs(runs: Sequence[Run]) -> list[Run]:

@@ -126,8 +126,13 @@ class Learning:
             self._quarantined = found
 
     def _counts(self, scored: Scored) -> bool:
-        """Whether a run tells anything of a predictor: one had been learned, and not from this very run."""
-        return self._engine.version(scored.query.key).trained_runs > 0 and not scored.query.calibration
+        """Whether a run tells anything of a predictor.
+
+        One had been learned, not from this very run, and the device can be telling the truth.
+        """
+        query = scored.query
+        learned = self._engine.version(query.key).trained_runs > 0
+        return learned and not query.calibration and not self._engine.sets_aside(query.device_id)
 
     def _score(self, record: learning.RecordedRun) -> Scored | None:
         """Score one run; one that cannot be is passed over, and the last good versions go on serving."""

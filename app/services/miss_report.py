@@ -56,7 +56,7 @@ class MissGroup:
 class MissReport:
     """Groups in order; `runs` were explained, `left_out` could not be.
 
-    Those had no predictor yet, its bytes are discarded, their device is quarantined, or they are too old.
+    Those had no predictor yet, its bytes are discarded, or they are too old.
     """
 
     groups: Sequence[MissGroup]

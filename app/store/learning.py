@@ -35,14 +35,14 @@ class RunReader:
 
     def after(self, connection: Connection, cursor: int, limit: int) -> list[RecordedRun]:
         """Return the next `limit` runs with an id greater than `cursor`, in order."""
-        query = _RUNS.where(run.c.id > cursor).order_by(run.c.id).limit(limit)
+        query = DESCRIBED_RUNS.where(run.c.id > cursor).order_by(run.c.id).limit(limit)
         return self._records(connection, connection.execute(query).all())
 
     def before(
         self, connection: Connection, cursor: int, limit: int, key: PredictorKey | None = None
     ) -> list[RecordedRun]:
         """Return the last `limit` runs with an id up to `cursor`, oldest first; of one key or of all."""
-        query = _RUNS.where(run.c.id <= cursor).order_by(run.c.id.desc()).limit(limit)
+        query = DESCRIBED_RUNS.where(run.c.id <= cursor).order_by(run.c.id.desc()).limit(limit)
         if key is not None:
             query = query.where(
                 run.c.processor_id.in_(_processors(connection, key)), framework.c.name == key.framework
@@ -87,10 +87,6 @@ def set_cursor(connection: Connection, learner: str, run_id: int) -> None:
     """Remember how far this learner has come; call it in the transaction that stores what it learned."""
     statement = insert_or(connection, learner_cursor).values(learner=learner, run_id=run_id)
     connection.execute(statement.on_conflict_do_update(index_elements=["learner"], set_={"run_id": run_id}))
-
-
-_RUNS = DESCRIBED_RUNS.where(device.c.quarantined.is_(False))
-"""Runs to learn from; those of a device set aside are stored and never read."""
 
 
 def _query(row: Row[Any], operators: tuple[Any, ...]) -> RunQuery:

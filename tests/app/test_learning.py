@@ -237,17 +237,26 @@ def test_a_version_leaves_as_onnx_files_that_predict(learned: TestClient) -> Non
     assert learned.get("/v1/predictors/999/onnx").status_code == 404
 
 
-def test_a_device_that_cannot_be_telling_the_truth_is_set_aside_visibly(
+def test_a_device_that_cannot_be_telling_the_truth_is_set_aside_visibly_until_it_does(
     client: TestClient, database: Database
 ) -> None:
+    def set_aside() -> set[str]:
+        items = client.get("/v1/devices").json()["items"]
+        return {item["device_id"] for item in items if item["quarantined"]}
+
     for device_id in ("phone-1", "phone-2", "phone-3", "liar"):
         send(client, phone.session(calm_runs=60, loaded_runs=0, device_id=device_id))
     for device_id, factor in (("phone-1", 1.0), ("phone-2", 1.0), ("phone-3", 1.0), ("liar", 10.0)):
         later = phone.session(calm_runs=0, loaded_runs=15, now=True, device_id=device_id, factor=factor)
         send(client, later)
     learn_all(database)
-    items = client.get("/v1/devices").json()["items"]
-    assert {item["device_id"] for item in items if item["quarantined"]} == {"liar"}
+    assert set_aside() == {"liar"}
+    repaired = phone.session(calm_runs=0, loaded_runs=30, now=True, device_id="liar")
+    send(client, repaired)
+    learn_all(database)
+    assert set_aside() == set()
+    events = client.get("/v1/reports/drift", params={"kind": "release"}).json()["items"]
+    assert [item["device"] for item in events] == ["liar"]
 
 
 def test_reports_leave_as_csv_and_parquet(learned: TestClient) -> None:

@@ -48,6 +48,16 @@ def test_a_liar_moves_the_others_by_less_than_a_tenth_and_is_seen(factor: float)
     assert engine.quarantined() == {KEY: ("device-3",)}
 
 
+def test_a_repaired_device_teaches_again() -> None:
+    _, engine = others_error(10.0)
+    world = World(seed=3, device_id="device-3")
+    for run in world.changing(60, 15):
+        engine.step(replace(run, run_id=f"repaired {run.run_id}"))
+    engine.flush()
+    assert engine.quarantined() == {}
+    assert not engine.sets_aside("device-3")
+
+
 def test_two_devices_cannot_tell_who_lies() -> None:
     calm, _ = fleet(10.0, 5, 15)
     pair = [run for run in calm if run.query.device_id in ("device-2", "device-3")]

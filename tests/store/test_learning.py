@@ -118,13 +118,3 @@ def test_the_newest_profiled_run_tells_the_kernels(database: Database) -> None:
         assert on_gpu is not None
         assert [o.op_type for o in on_gpu] == ["Conv"]
         assert models.reported_kernels(connection, "sha256:unknown") is None
-
-
-def test_a_quarantined_device_teaches_nothing(database: Database) -> None:
-    store(database, batch(run()), batch(run(), device={"device_id": "liar"}))
-    with database.write() as connection:
-        connection.execute(text("UPDATE device SET quarantined = true WHERE device_id = 'liar'"))
-    with database.read() as connection:
-        reader = learning.RunReader()
-        for records in (reader.after(connection, 0, 10), reader.before(connection, 2**62, 10)):
-            assert [record.run.query.device_id for record in records] == ["mi9-0042"]
