@@ -6,7 +6,7 @@ versions are not allowed to learn from: that favours them.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -16,7 +16,6 @@ from app.services.traces import Trace, read_trace
 from predictors.evaluate import Scored, TestThenTrain
 from predictors.forecast import Rung
 from predictors.learner import Learner, baselines
-from predictors.run import Run, RunQuery
 from predictors.scores import LEAST_US
 from tests.accuracy.paired import difference_interval
 from tests.traces import traces_directory
@@ -103,22 +102,14 @@ def _each(traces: Traces) -> tuple[Trace, Trace, Trace]:
 
 
 def _play_baseline(learner: Learner, traces: Traces, scored: Sequence[Scored]) -> Floats:
-    """Test-then-train with immediate feedback; runs that list no kernels get their network's."""
-    kernels: dict[str, RunQuery] = {}
-    for run in (*traces.calibration.runs, *traces.history.runs):
-        if run.query.operators:
-            kernels[run.query.model] = run.query
-
-    def full(run: Run, query: RunQuery) -> Run:
-        return Run(run.run_id, query, run.total_us, run.latency_us)
-
+    """Test-then-train with immediate feedback; runs that list no kernels have their network's by now."""
     learner.fit(traces.calibration.runs)
     for run in traces.history.runs:
         learner.learn(run)
     predictions = []
     for item in scored:
         predictions.append(learner.predict(item.query).total_us)
-        learner.learn(full(item.run, item.query))
+        learner.learn(replace(item.run, query=item.query))
     return np.array(predictions)
 
 
