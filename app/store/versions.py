@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, tuple_, update
 
 from app.errors import ConflictError, NotFoundError
+from app.store.bulk import driver_cursor
 from app.store.tables import predictor_version as table
 from predictors.run import PredictorKey
 
@@ -70,7 +71,9 @@ def add(
 
 def any_stored(connection: Connection) -> bool:
     """Say whether there is any version at all, at next to no cost."""
-    return connection.exec_driver_sql("SELECT 1 FROM predictor_version LIMIT 1").first() is not None
+    cursor = driver_cursor(connection)
+    cursor.execute("SELECT 1 FROM predictor_version LIMIT 1")
+    return cursor.fetchone() is not None
 
 
 def active_ids(connection: Connection) -> dict[PredictorKey, int]:
