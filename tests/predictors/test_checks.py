@@ -26,7 +26,7 @@ def cases() -> Iterator[ParameterSet]:
                 yield pytest.param(check, kind, id=f"{kind.name}-{check.__name__}")
 
 
-@pytest.mark.parametrize(("check", "kind"), cases())
+@pytest.mark.parametrize(("check", "kind"), list(cases()))
 def test_every_learner_keeps_the_contract(check: Check, kind: type[Learner], material: Material) -> None:
     check(kind, material)
 
