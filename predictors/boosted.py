@@ -37,9 +37,8 @@ class Boosted:
         parameters: Mapping[str, Any],
         weights: Floats | None = None,
         categorical: Sequence[int] = (),
-        base: "Boosted | None" = None,
     ) -> "Boosted":
-        """Fit on (n, n_features) rows; with `base` append `rounds` trees to it instead of starting anew."""
+        """Fit `rounds` trees on (n, n_features) rows."""
         import lightgbm
 
         data = lightgbm.Dataset(
@@ -53,7 +52,6 @@ class Boosted:
             {**_COMMON, **parameters},
             data,
             num_boost_round=rounds,
-            init_model=None if base is None else lightgbm.Booster(model_str=base.text),
             keep_training_booster=True,
         )
         return cls(booster.model_to_string())

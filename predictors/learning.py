@@ -83,6 +83,12 @@ class Published:
     metrics: dict[str, Any] = field(default_factory=dict)
 
 
+def load_libraries() -> None:
+    """Load what learning needs and predicting does not (seconds, once), so that no run waits for it."""
+    import lightgbm  # noqa: F401
+    import river.drift  # noqa: F401
+
+
 class KeyLearner:
     """Learns one key; `version` is always the newest good one."""
 

@@ -11,7 +11,7 @@ from app.services.replay_report import report, write_predictions
 from app.services.traces import Trace, in_time, read_trace
 from predictors.evaluate import Scored, TestThenTrain
 from predictors.forecast import Rung
-from predictors.learning import Schedule
+from predictors.learning import Schedule, load_libraries
 from predictors.profiler_price import profiler_price
 from predictors.version import ALL_RUNGS, PredictorVersion
 
@@ -83,6 +83,7 @@ def replay(path: Path, options: ReplayOptions) -> Replay:
         engine.calibrate(in_time(calibration.runs))
     if history is not None:
         engine.warm_up(in_time(history.runs))
+    load_libraries()
     started = time.perf_counter()
     scored = [engine.step(run) for run in in_time(trace.runs)]
     elapsed = time.perf_counter() - started

@@ -49,13 +49,6 @@ def test_contributions_gains_and_counts_are_those_of_the_package(
     assert (boosted.tree_count, boosted.feature_count) == (package.num_trees(), package.num_feature())
 
 
-def test_trees_are_appended_to_a_base(boosted: Boosted, rows: Floats) -> None:
-    longer = Boosted.fit(
-        rows, rows[:, 8], rounds=5, parameters={"num_leaves": 7}, categorical=[8], base=boosted
-    )
-    assert longer.tree_count == boosted.tree_count + 5
-
-
 def test_threads_may_ask_the_same_trees(boosted: Boosted, rows: Floats) -> None:
     expected = boosted.predict(rows).tolist()
     with ThreadPoolExecutor(4) as threads:
