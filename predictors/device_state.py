@@ -25,7 +25,7 @@ RATES = (0.5, 0.15, 0.03)
 FORGET_AFTER_US = 5_000_000.0
 """A silent device forgets: after this long its state counts a half, after ten times as long a hundredth."""
 
-_FIELDS = {"n", "at", "avg", "recent", "models", "widths", "ref", "bias", "usual", "soft"}
+_FIELDS = {"n", "at", "avg", "recent", "models", "widths", "ref", "bias", "trees", "usual", "soft"}
 _MODELS = 6
 _MOST_RESIDUAL = 9.0
 
@@ -47,7 +47,7 @@ class DeviceState:
     oldest first; `models` the newest (short digest, residual, run number) of networks that the version in
     use has learned from; `widths` widen or narrow intervals (adaptive conformal inference);
     `reference` tells which calm profile the residuals are relative to (empty before the first run);
-    `bias` is how far the runtime model has lately been off;
+    `bias` is how far the runtime model has lately been off, `trees` tells which one that was;
     `usual` is what was read before the newest runs; `software` marks the versions below the model.
     """
 
@@ -59,6 +59,7 @@ class DeviceState:
     widths: Widths = NO_WIDTHS
     reference: str = ""
     bias: Bias = NO_BIAS
+    trees: str = ""
     usual: Readings = NOTHING_READ
     software: tuple[tuple[str, str], ...] = ()
 
@@ -101,6 +102,7 @@ class DeviceState:
             updated_at_us=self.updated_at_us,
             widths=self.widths,
             reference=self.reference,
+            trees=self.trees,
             software=self.software,
         )
 
@@ -129,6 +131,7 @@ class DeviceState:
             "widths": self.widths.to_list(),
             "ref": self.reference,
             "bias": self.bias.to_list(),
+            "trees": self.trees,
             "usual": self.usual,
             "soft": dict(self.software),
         }
@@ -154,6 +157,7 @@ class DeviceState:
             widths,
             data["ref"],
             Bias.from_list(data["bias"]),
+            data["trees"],
             tuple(data["usual"]),
             software,
         )

@@ -6,9 +6,11 @@ A name that was not told before, or is not told now, is no change.
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 
+from predictors.bias import NO_BIAS
 from predictors.device_state import DeviceState
 from predictors.run import RunQuery
 
@@ -50,12 +52,18 @@ def _marks(versions: tuple[tuple[str, str], ...]) -> Marks:
     )
 
 
-def current(state: DeviceState, query: RunQuery, reference: str) -> DeviceState:
+def current(state: DeviceState, query: RunQuery, reference: str, trees: str) -> DeviceState:
     """Return the state as it counts for a run that starts now.
 
     A state kept against another calm profile than `reference` counts nothing. Where a version changed since
-    the newest run, the state starts anew with wider intervals: context alone tells then.
+    the newest run, the state starts anew with wider intervals: context alone tells then. How far other
+    `trees` were off tells nothing of these, which have learned from the same runs.
     """
+    kept = _kept(state, query, reference)
+    return kept if kept.trees == trees else replace(kept, bias=NO_BIAS, trees=trees)
+
+
+def _kept(state: DeviceState, query: RunQuery, reference: str) -> DeviceState:
     if state.reference not in ("", reference):
         return DeviceState.initial()
     if not state.software:

@@ -101,6 +101,12 @@ class PredictorVersion:
         default_factory=list, init=False, repr=False, compare=False
     )
 
+    @cached_property
+    def trees_reference(self) -> str:
+        """Eight characters that tell the trees of the runtime rung from others."""
+        trees = [self.runtime.to_json(), self.stateless.to_json()]
+        return hashlib.sha256(json.dumps(trees, sort_keys=True).encode()).hexdigest()[:8]
+
     @property
     def learned(self) -> bool:
         """Whether the runtime rung has trees of its own, and context alone has too."""
@@ -178,7 +184,7 @@ class PredictorVersion:
 
     def _valid(self, state: DeviceState, query: RunQuery) -> DeviceState:
         """Return the state as it counts now: not after another calm profile or a change of software."""
-        return current(state, query, self.calm.reference)
+        return current(state, query, self.calm.reference, self.trees_reference)
 
     def expectation(self, row: Floats, group: str, state_log: float) -> Expectation:
         """Return log(total / calm) before the correction by recent misses.

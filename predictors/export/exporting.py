@@ -17,6 +17,7 @@ def export_version(version: PredictorVersion) -> Exported:
         calm=calm_graph(version.calm, WIDTH),
         runtime=runtime_graph(version),
         reference=version.calm.reference,
+        trees_reference=version.trees_reference,
         levels=dict(version.levels),
         seen_types=version.calm.operators.seen_types,
         breaks=version.breaks,

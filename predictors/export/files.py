@@ -19,6 +19,7 @@ def to_files(exported: Exported) -> dict[str, bytes]:
         "key": asdict(exported.key),
         "predictor": exported.predictor,
         "reference": exported.reference,
+        "trees_reference": exported.trees_reference,
         "levels": dict(exported.levels),
         "seen_types": sorted(exported.seen_types),
         "breaks": asdict(exported.breaks),

@@ -33,10 +33,11 @@ Feed = dict[str, NDArray[np.generic]]
 class Exported:
     """A version's two graphs and the few numbers that turn a query and a state into their inputs.
 
-    `reference` names the calm profile (a state kept against another one is not used), `levels` are the calm
-    levels of context fields, `breaks` says when the state stops to count, `correction_gain` how much of its
-    bias is expected to stay, `standard` the quantiles of standardised misses, `calibration` how context jumps
-    widen them, `scatter` how single operators scatter.
+    `reference` names the calm profile (a state kept against another one is not used), `trees_reference` the
+    trees (how far others were off is not used), `levels` are the calm levels of context fields, `breaks` says
+    when the state stops to count, `correction_gain` how much of its bias is expected to stay, `standard` the
+    quantiles of standardised misses, `calibration` how context jumps widen them, `scatter` how single
+    operators scatter.
     """
 
     key: PredictorKey
@@ -44,6 +45,7 @@ class Exported:
     calm: bytes
     runtime: bytes
     reference: str
+    trees_reference: str
     levels: Mapping[str, float]
     seen_types: frozenset[str]
     breaks: Breaks
@@ -79,7 +81,7 @@ class OnnxPredictor:
     def forecast(self, query: RunQuery, state: DeviceState) -> RunForecast:
         """Forecast a run on the runtime rung."""
         exported = self._exported
-        state = current(state, query, exported.reference)
+        state = current(state, query, exported.reference, exported.trees_reference)
         calm = self.calm(query)
         vector = [*context_vector(query, calm, exported.levels), *state_vector(query, calm, state)]
         alarm = exported.calibration.alarm(jumps_of(np.array(vector)))

@@ -20,7 +20,7 @@ def grown(count: int, residual: float = 0.1) -> DeviceState:
         )
         state = state.absorb(run, 12.345678, residual, known=True, reference="12345678")
         bias = Bias(-0.123456, -0.123456, -0.98765)
-        state = replace(state, bias=bias, widths=Widths((-1.2345,) * 3, (-1.2345,) * 3))
+        state = replace(state, bias=bias, trees="12345678", widths=Widths((-1.2345,) * 3, (-1.2345,) * 3))
     return state
 
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from predictors.bias import NO_BIAS, Bias
 from predictors.device_state import DeviceState
 from predictors.evaluate import TestThenTrain
 from predictors.forecast import Rung
 from predictors.learning import Notice, Schedule
 from predictors.run import Run
-from predictors.software import change, software_of
+from predictors.software import change, current, software_of
 from predictors.version import PredictorVersion
 from tests.synthetic import KEY, World
 
@@ -69,6 +70,14 @@ class Played:
 @pytest.fixture(scope="module")
 def played() -> Played:
     return Played()
+
+
+def test_how_far_other_trees_were_off_tells_nothing_of_new_ones() -> None:
+    state = replace(DeviceState.initial(), bias=Bias(0.3, 0.3, 1.0), trees="older")
+    query = World(seed=5).run().query
+    assert current(state, query, "", "older") is state
+    newer = current(state, query, "", "newer")
+    assert (newer.bias, newer.trees) == (NO_BIAS, "newer")
 
 
 def test_the_first_run_after_a_change_forgets_the_state_and_widens_the_interval(played: Played) -> None:
