@@ -67,10 +67,11 @@ class Breaks:
         """
         hazard = self.hazard(row)
         stays = (1.0 - hazard) ** 2
-        if not stays:
-            return 0.0
-        silence = min(float(row[_SILENCE] - _FORGET_AFTER_LOG_US), 30.0)
-        return stays / (stays + hazard**2) / (1.0 + exp(2.0 * silence))
+        return stays / (stays + hazard**2) * _remembered(row)
+
+    def stays(self, row: Floats) -> float:
+        """Return the chance (0 to 1) that the state still tells a run: no break, and no long silence."""
+        return (1.0 - self.hazard(row)) * _remembered(row)
 
     def broke(self, row: Floats, fresh_miss: float, alone_miss: float) -> bool:
         """Return whether a break is the likelier story once a run missed its two predictions so (logs)."""
@@ -105,3 +106,10 @@ class Breaks:
         bounds = [(None, None)] + [(0.0, None)] * (len(start) - 1)
         found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
         return cls(tuple(np.round(found.x, 4).tolist()), round(scale, 4))
+
+
+def _remembered(row: Floats) -> float:
+    """Return how much (0 to 1) silence has left of a state; 0 where there is none."""
+    if not isfinite(row[_SILENCE]):
+        return 0.0
+    return 1.0 / (1.0 + exp(2.0 * min(float(row[_SILENCE] - _FORGET_AFTER_LOG_US), 30.0)))

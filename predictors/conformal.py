@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +33,7 @@ _RATE = 0.04
 _LEAST_SCORES = 60
 _LEAST_SCORE, _MOST_SCORE = 0.1, 10.0
 _RIDGE = 20.0
+_TAIL, _SMOOTHING = 0.9, 0.1
 _MOST_ALARM_LOG = 1.1
 _MOST_QUANTILE = 40.0
 _LEAST_MISSES = 10
@@ -60,42 +62,38 @@ class Spread:
 class Calibration:
     """How standardised misses (miss / predicted spread) of one key scattered, predicted before they happened.
 
-    `quantiles` (at `LEVELS`) are empty until enough was seen. Jumps of what is read before a run (load,
-    pressure, run queue against the runs before) announce a change of regime, after which the next run's
-    miss is larger: `alarm` is by how much, `jump_weights` what each jump adds to its log.
-    `count` is how many misses were seen.
+    `quantiles` (at `LEVELS`) are empty until enough was seen. Some signs (`predictors.alarms`) announce
+    larger misses than the predicted spread tells: `alarm` is by how much, `sign_weights` what each adds to
+    its log. `count` is how many misses were seen.
     """
 
     quantiles: tuple[float, ...] = ()
-    jump_weights: tuple[float, ...] = ()
+    sign_weights: tuple[float, ...] = ()
     count: int = 0
 
     @classmethod
-    def fit(cls, scores: Floats, jumps: Floats) -> "Calibration":
-        """Fit on n scores and jumps of shape (n, k), k of at least 1: ridge regression of log |score|."""
+    def fit(cls, scores: Floats, signs: Floats) -> "Calibration":
+        """Fit on n scores and signs of shape (n, k), k of at least 1: where the large scores begin."""
         if len(scores) < _LEAST_SCORES:
             return NOT_CALIBRATED
-        scale = jumps.std(axis=0) + 1e-9
-        standard = (jumps - jumps.mean(axis=0)) / scale
-        target = np.log(np.clip(np.abs(scores), _LEAST_SCORE, _MOST_SCORE))
-        penalty = _RIDGE * np.eye(jumps.shape[1])
-        slopes = np.linalg.solve(standard.T @ standard + penalty, standard.T @ (target - target.mean()))
-        weights = tuple(np.round(np.maximum(slopes / scale, 0.0), 4).tolist())
-        found = cls(jump_weights=weights)
-        alarms = np.array([found.alarm(row) for row in jumps])
+        scale = signs.std(axis=0) + 1e-9
+        standard = (signs - signs.mean(axis=0)) / scale
+        slopes = _tail_slopes(standard, np.log(np.clip(np.abs(scores), _LEAST_SCORE, _MOST_SCORE)))
+        found = cls(sign_weights=tuple(np.round(slopes / scale, 4).tolist()))
+        alarms = np.array([found.alarm(row) for row in signs])
         quantiles = np.clip(np.quantile(scores / alarms, LEVELS), -_MOST_QUANTILE, _MOST_QUANTILE)
         return replace(found, quantiles=tuple(np.round(quantiles, 4).tolist()), count=len(scores))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Calibration":
         """Rebuild a calibration from plain data: its fields by name."""
-        return cls(tuple(data["quantiles"]), tuple(data["jump_weights"]), data["count"])
+        return cls(tuple(data["quantiles"]), tuple(data["sign_weights"]), data["count"])
 
-    def alarm(self, jumps: Floats) -> float:
-        """Return by what factor (1 to 3) intervals are wider because of a run's jumps, shape (k,)."""
-        if not self.jump_weights:
+    def alarm(self, signs: Floats) -> float:
+        """Return by what factor (1 to 3) intervals are wider because of a run's signs, shape (k,)."""
+        if not self.sign_weights:
             return 1.0
-        return float(np.exp(min(float(jumps @ np.array(self.jump_weights)), _MOST_ALARM_LOG)))
+        return float(np.exp(min(float(signs @ np.array(self.sign_weights)), _MOST_ALARM_LOG)))
 
 
 NOT_CALIBRATED = Calibration()
@@ -155,6 +153,26 @@ def widened(quantiles: ArrayLike, widths_log: Sequence[float]) -> Floats:
     """
     factors = _BETWEEN_ENDS @ np.exp(widths_log)
     return np.asarray(np.maximum.accumulate(np.asarray(quantiles) * factors, axis=-1))
+
+
+def _tail_slopes(rows: Floats, targets: Floats) -> Floats:
+    """Return slopes, shape (k,), none negative, of a quantile regression of targets on rows, shape (n, k).
+
+    The pinball loss (Koenker & Bassett 1978) is smoothed to have a gradient everywhere, and ridged.
+    """
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        slopes = parameters[1:]
+        left = (targets - parameters[0] - rows @ slopes) / _SMOOTHING
+        pinball = _SMOOTHING * (_TAIL * left + np.logaddexp(0.0, -left)).sum()
+        above = _TAIL - 1.0 / (1.0 + np.exp(np.clip(left, -30.0, 30.0)))
+        gradient = np.array([-above.sum(), *(2.0 * _RIDGE * slopes - above @ rows)])
+        return float(pinball + _RIDGE * slopes @ slopes), gradient
+
+    start = np.array([np.quantile(targets, _TAIL), *np.zeros(rows.shape[1])])
+    bounds = [(None, None)] + [(0.0, None)] * rows.shape[1]
+    found: Floats = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x[1:]
+    return found
 
 
 def _between_ends() -> Floats:

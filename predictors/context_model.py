@@ -75,13 +75,17 @@ class Stretch:
         """Return the same distribution moved on the log scale."""
         return Stretch(self.median + by_log, self.spread, self.log_mean + by_log)
 
-    def blended(self, other: "Stretch", share: float) -> "Stretch":
-        """Return `share` of this distribution and the rest of another; disagreement widens the spread."""
+    def blended(self, other: "Stretch", share: float, chance: float) -> "Stretch":
+        """Return a median of `share` of this distribution and the rest of another.
+
+        This one holds with a `chance`, else the other: the spread is how far the run may then be from there.
+        """
         rest = 1.0 - share
-        apart = 2.0 * share * rest * abs(self.median - other.median)
+        median = share * self.median + rest * other.median
+        own, others = (part.spread + abs(part.median - median) for part in (self, other))
         return Stretch(
-            share * self.median + rest * other.median,
-            share * self.spread + rest * other.spread + apart,
+            median,
+            chance * own + (1.0 - chance) * others,
             share * self.log_mean + rest * other.log_mean,
         )
 

@@ -38,7 +38,7 @@ class Misses:
         if len(self._scores) < min(version.calibration.count, _ENOUGH_SCORES):
             return version
         scores = np.array([score.value for score in self._scores])
-        calibration = Calibration.fit(scores, np.array([score.jumps for score in self._scores]))
+        calibration = Calibration.fit(scores, np.array([score.signs for score in self._scores]))
         scatters = {**version.scatters, Rung.RUNTIME: self._operators.scatter()}
         return replace(version, calibration=calibration, scatters=scatters)
 

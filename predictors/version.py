@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.alarms import signs_of
 from predictors.breaks import Breaks
 from predictors.calm_model import Calm, CalmModel
 from predictors.conformal import NO_WIDTHS, NOT_CALIBRATED, Calibration, Spread, widened
@@ -27,7 +28,6 @@ from predictors.device_state import DeviceState, group_of
 from predictors.expectation import Expectation, around, from_stretch
 from predictors.forecast import Coverage, LatencyForecast, RunForecast, Rung
 from predictors.graph import Operator
-from predictors.jumps import jumps_of
 from predictors.operator_model import FLOOR_US, OperatorSample
 from predictors.operator_scatter import DEFAULT_SCATTER, OperatorScatter
 from predictors.run import PredictorKey, Run, RunQuery
@@ -36,7 +36,7 @@ from predictors.state_features import similar_residual, state_vector
 
 Floats = NDArray[np.float64]
 
-FORMAT = 5
+FORMAT = 6
 ALL_RUNGS = tuple(Rung)
 
 _PLAIN_FIELDS = (
@@ -56,10 +56,10 @@ _PLAIN_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How far the runtime rung missed a run: the miss over its spread, and the context's jumps before it."""
+    """How far the runtime rung missed a run: the miss over its spread, and what announced it."""
 
     value: float
-    jumps: Floats
+    signs: Floats
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class PredictorVersion:
             (1.0 - trust) * state_log
         )
         share = self.breaks.share(row)
-        return Expectation(fresh.blended(alone, share), fresh, alone, share)
+        return Expectation(fresh.blended(alone, share, self.breaks.stays(row)), fresh, alone, share)
 
     def expected(self, query: RunQuery, state: DeviceState) -> tuple[Floats, Expectation]:
         """Return a run's vector and what the runtime rung expects of it; the newest answer is remembered.
@@ -274,8 +274,8 @@ class PredictorVersion:
         stretch = expected.stretch
         miss, correction = residual - stretch.median, self.correction_log(query, state)
         state = self._valid(state, query)
-        score = Score((miss - correction) / stretch.spread, jumps_of(row))
-        alarm = self.calibration.alarm(score.jumps)
+        score = Score((miss - correction) / stretch.spread, signs_of(row))
+        alarm = self.calibration.alarm(score.signs)
         widths = state.widths.after_run(score.value / alarm, self.standard)
         if 0 < len(run.latency_us) == len(calm.log_operators_us):
             stretch_log = stretch.log_mean + correction
@@ -295,7 +295,7 @@ class PredictorVersion:
         if rung is Rung.RUNTIME:
             row, expected = self.expected(query, state)
             shifted = expected.stretch.shifted(self.correction_log(query, state))
-            factor = self.calibration.alarm(jumps_of(row))
+            factor = self.calibration.alarm(signs_of(row))
             standard = widened(self.standard, self._valid(state, query).widths.run)
             return from_stretch(calm, shifted, factor * standard)
         if rung is Rung.CONTEXT_FROZEN:

@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from predictors.alarms import signs_of
 from predictors.breaks import Breaks
 from predictors.calm_model import Calm
 from predictors.conformal import Calibration, widened
@@ -18,7 +19,6 @@ from predictors.device_state import DeviceState, group_of
 from predictors.features import feature_matrix
 from predictors.forecast import Coverage, LatencyForecast, RunForecast
 from predictors.graph import Operator
-from predictors.jumps import jumps_of
 from predictors.operator_scatter import OperatorScatter
 from predictors.run import PredictorKey, RunQuery
 from predictors.software import current
@@ -36,7 +36,7 @@ class Exported:
     `reference` names the calm profile (a state kept against another one is not used), `trees_reference` the
     trees (how far others were off is not used), `levels` are the calm levels of context fields, `breaks` says
     when the state stops to count, `correction_gain` how much of its bias is expected to stay, `standard` the
-    quantiles of standardised misses, `calibration` how context jumps widen them, `scatter` how single
+    quantiles of standardised misses, `calibration` what widens them, `scatter` how single
     operators scatter.
     """
 
@@ -84,7 +84,7 @@ class OnnxPredictor:
         state = current(state, query, exported.reference, exported.trees_reference)
         calm = self.calm(query)
         vector = [*context_vector(query, calm, exported.levels), *state_vector(query, calm, state)]
-        alarm = exported.calibration.alarm(jumps_of(np.array(vector)))
+        alarm = exported.calibration.alarm(signs_of(np.array(vector)))
         share = exported.breaks.share(np.array(vector))
         feed: Feed = {
             "circumstances": np.array([vector[: self._width]], dtype=np.float32),
@@ -93,6 +93,7 @@ class OnnxPredictor:
             "state_log": np.array([similar_residual(calm, state)]),
             "correction_log": np.array([share * state.bias.correction_log(exported.correction_gain)]),
             "share": np.array([share]),
+            "stays": np.array([exported.breaks.stays(np.array(vector))]),
             "standard": alarm * widened(exported.standard, state.widths.run),
         }
         outputs = ["mean_us", "quantiles_us", "stretch"]

@@ -1,8 +1,9 @@
 """The runtime rung as an ONNX graph: circumstances, calm length and state in, the forecast out.
 
 Inputs: `circumstances` float32 (1, width), the vector of `PredictorVersion.expected`; `group` string (1,);
-`log_calm_us`, `state_log`, `correction_log` and `share` (how far the state counts) float64 (1,); `standard`
-float64 (9,), the quantiles of the standardised miss as the device and its context widen them.
+`log_calm_us`, `state_log`, `correction_log`, `share` (how far the state counts in the median) and `stays`
+(the chance that it still tells the run) float64 (1,); `standard` float64 (9,), the quantiles of the standardised
+miss as the device and what announces larger ones widen them.
 Outputs: `mean_us` float64 (1,); `quantiles_us` float64 (9,), at `LEVELS`; `stretch` float64 (1,): what calm
 operator latencies are to be multiplied by to give conditional means.
 """
@@ -21,7 +22,7 @@ from predictors.version import PredictorVersion
 
 STRING, DOUBLE, FLOAT = onnx.TensorProto.STRING, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT
 
-_SCALARS = ("log_calm_us", "state_log", "correction_log", "share")
+_SCALARS = ("log_calm_us", "state_log", "correction_log", "share", "stays")
 
 
 def runtime_graph(version: PredictorVersion) -> bytes:
@@ -36,14 +37,12 @@ def runtime_graph(version: PredictorVersion) -> bytes:
     mean = build.op("Add", build.op("Mul", trust, mean), rest)
     edges = [build.indexes(edge) for edge in (0, len(FROZEN_NAMES), 1)]
     alone = _stretch(build, version.stateless, build.op("Slice", "circumstances", *edges))
-    disagreement = build.op("Abs", build.op("Sub", median, alone[0]))
-    mixed = build.op(
-        "Mul", "share", build.op("Sub", build.constant([2.0]), build.op("Add", "share", "share"))
+    blended = _blended(build, "share", median, alone[0])
+    spread = _blended(
+        build, "stays", *(_reach(build, part, blended) for part in ((median, spread), (alone[0], alone[1])))
     )
-    median, spread, mean = (
-        _blended(build, own, other) for own, other in zip((median, spread, mean), alone, strict=True)
-    )
-    spread = build.op("Add", spread, build.op("Mul", mixed, disagreement))
+    mean = _blended(build, "share", mean, alone[2])
+    median = blended
     median, mean = (build.op("Add", value, "correction_log") for value in (median, mean))
     point = build.op("Add", "log_calm_us", median)
     mean_us, quantiles = _forecast(build, point, spread, build.op("Add", "log_calm_us", mean))
@@ -77,9 +76,15 @@ def _stretch(build: Builder, model: ContextModel, rows: str) -> tuple[str, str, 
     return median, spread, build.op("Add", median, smear)
 
 
-def _blended(build: Builder, own: str, other: str) -> str:
-    rest = build.op("Sub", build.constant([1.0]), "share")
-    return build.op("Add", build.op("Mul", "share", own), build.op("Mul", rest, other))
+def _blended(build: Builder, share: str, own: str, other: str) -> str:
+    rest = build.op("Sub", build.constant([1.0]), share)
+    return build.op("Add", build.op("Mul", share, own), build.op("Mul", rest, other))
+
+
+def _reach(build: Builder, part: tuple[str, str], point: str) -> str:
+    """Add how far a run may be from a point where it is distributed by a median and a spread."""
+    median, spread = part
+    return build.op("Add", spread, build.op("Abs", build.op("Sub", median, point)))
 
 
 def _trees(build: Builder, boosted: Boosted, rows: str) -> str:
