@@ -2,8 +2,8 @@
 
 Inputs: `circumstances` float32 (1, width), the vector of `PredictorVersion.expected`; `group` string (1,);
 `log_calm_us`, `state_log`, `correction_log`, `share` (how far the state counts in the median) and `stays`
-(the chance that it still tells the run) float64 (1,); `standard` float64 (9,), the quantiles of the standardised
-miss as the device and what announces larger ones widen them.
+(the chance that it still tells the run) float64 (1,); `standard` float64 (9,), the quantiles of the
+standardised miss as the device and what announces larger ones widen them.
 Outputs: `mean_us` float64 (1,); `quantiles_us` float64 (9,), at `LEVELS`; `stretch` float64 (1,): what calm
 operator latencies are to be multiplied by to give conditional means.
 """
