@@ -18,14 +18,16 @@ OUTPUT = Path("build/bench.json")
 
 
 def main(wanted: list[str]) -> None:
-    """Run the named sections, all when none is named."""
+    """Run the named sections, all when none is named; exit with a message where there is none of a name."""
     names = sorted(info.name for info in pkgutil.iter_modules(tests.bench.__path__))
-    sections = {name: importlib.import_module(f"tests.bench.{name}") for name in names if name != "__main__"}
+    modules = {name: importlib.import_module(f"tests.bench.{name}") for name in names if name != "__main__"}
+    sections = {name: module for name, module in modules.items() if hasattr(module, "run")}
+    if unknown := sorted(set(wanted) - set(sections)):
+        raise SystemExit(f"No section {', '.join(unknown)}: there are {', '.join(sections)}.")
     results: dict[str, list[Row]] = {}
-    for name, module in sections.items():
-        if hasattr(module, "run") and (not wanted or name in wanted):
-            results[name] = module.run()
-            _print(name, results[name])
+    for name in wanted or sections:
+        results[name] = sections[name].run()
+        _print(name, results[name])
     OUTPUT.parent.mkdir(exist_ok=True)
     host = {"machine": platform.machine(), "python": platform.python_version(), "system": platform.system()}
     rows = {name: [asdict(row) for row in section] for name, section in results.items()}
