@@ -4,13 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.context_features import NAMES
+from predictors.state_features import LONG_LOG_US
 from predictors.usual import READ
 
 Floats = NDArray[np.float64]
 
 _JUMPS = np.array([NAMES.index(f"jump_{name}") for name in READ])
 _LENGTH = NAMES.index("log_calm_us")
-_LONG_LOG_US = np.log(20_000.0)
 _MOST = 5.0
 
 
@@ -21,6 +21,6 @@ def signs_of(row: Floats) -> Floats:
     jump); and a run of a few time slices is hit by a competing process or not: by how much (log) it is
     shorter than that.
     """
-    signs = np.array([*np.abs(row[_JUMPS]), _LONG_LOG_US - row[_LENGTH]])
+    signs = np.array([*np.abs(row[_JUMPS]), LONG_LOG_US - row[_LENGTH]])
     clipped: Floats = np.clip(np.nan_to_num(signs), 0.0, _MOST)
     return clipped

@@ -7,9 +7,11 @@ from predictors.device_state import RATES, RECENT, DeviceState, Recent, ratio_of
 from predictors.run import RunQuery
 from predictors.usual import READ, jumps, readings
 
+LONG_LOG_US = log(20_000.0)
+"""Longer runs last several time slices of a scheduler, so that competing processes slow them evenly."""
+
 _LISTED = 6
 _NEAREST = 3
-_LONG_LOG_US = log(20_000.0)
 _COUNT_HORIZONS = (1.5, 4.0, 10.0)
 _TIME_HORIZONS_US = (1e5, 4e5, 1.5e6)
 
@@ -82,7 +84,7 @@ def _weighted(values: list[float], weights: list[float]) -> float:
 
 
 def _long(newest: tuple[Recent, ...]) -> tuple[float, float]:
-    values = [item.residual for item in newest if item.log_calm_us > _LONG_LOG_US][:4]
+    values = [item.residual for item in newest if item.log_calm_us > LONG_LOG_US][:4]
     return (values[0], sum(values) / len(values)) if values else (nan, nan)
 
 

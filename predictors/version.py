@@ -183,7 +183,7 @@ class PredictorVersion:
         return np.array([*context_vector(query, calm, self.levels), *state_vector(query, calm, state)])
 
     def _valid(self, state: DeviceState, query: RunQuery) -> DeviceState:
-        """Return the state as it counts now: not after another calm profile or a change of software."""
+        """Return the state as it counts now: relative to this calm profile, these trees and this software."""
         return current(state, query, self.calm.reference, self.trees_reference)
 
     def expectation(self, row: Floats, group: str, state_log: float) -> Expectation:
