@@ -81,7 +81,6 @@ def test_a_picture_is_no_model(visit: Visit) -> None:
 
 def test_three_hundred_megabytes_are_refused_before_they_are_sent(visit: Visit, address: str) -> None:
     visit.open("/plans")
-    asked = len(visit.requests)
     visit.page.evaluate(
         """() => {
             const file = new File([new Blob(Array(300).fill(new Uint8Array(1000000)))], "huge.onnx");
@@ -93,7 +92,8 @@ def test_three_hundred_megabytes_are_refused_before_they_are_sent(visit: Visit, 
     )
     visit.page.wait_for_selector("#upload-fault:not([hidden])")
     assert "300 MB; at most" in visit.text("#upload-fault")
-    assert len(visit.requests) == asked
+    # Chromium asks for the icon when it likes, so only what goes to the API counts.
+    assert [url for url in visit.requests if url.startswith(f"{address}/v1/")] == []
     announced = HTTPConnection(address.removeprefix("http://"), timeout=30)
     announced.putrequest("POST", "/v1/models")
     announced.putheader("Content-Length", "300000000")
