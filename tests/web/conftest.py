@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from app.settings import Settings
 from tests.web import site
-from tests.web.visit import Visit, start
+from tests.web.visit import PATIENCE_MS, Visit, start
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
         if found is None:
             say = pytest.fail if os.environ.get(REQUIRED) else pytest.skip
             say("NO BROWSER: install chromium (`make browser` tries); the pages were NOT tested")
-        launched = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        launched = playwright.chromium.launch(executable_path=found, args=ARGUMENTS, timeout=PATIENCE_MS)
         yield launched
         launched.close()
 

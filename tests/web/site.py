@@ -5,9 +5,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import httpx
 import uvicorn
 from fastapi.testclient import TestClient
 
@@ -24,6 +26,10 @@ RUNS = 420
 
 HOSTILE_DEVICE = "<script>alert(1)</script>\"'</script><img src=x onerror=alert(2)>"
 MODELS = ("squeezenet", "shufflenet")
+
+PATIENCE_S = 120.0
+get, post = partial(httpx.get, timeout=PATIENCE_S), partial(httpx.post, timeout=PATIENCE_S)
+"""Requests without a browser; httpx itself gives up after five seconds, which a busy machine may need."""
 
 
 def fill(url: str) -> None:

@@ -1,8 +1,7 @@
 """The overview: real numbers, alive, and nothing that a browser complains of."""
 
-import httpx
-
 from tests import phone
+from tests.web import site
 from tests.web.visit import Visit
 
 
@@ -22,6 +21,6 @@ def test_it_is_live(visit: Visit, address: str) -> None:
     visit.page.wait_for_selector(".live.on")
     before = visit.text("[data-live=devices]")
     for batch in phone.session(1, 0, device_id="newcomer"):
-        httpx.post(f"{address}/v1/measurements", json=batch).raise_for_status()
+        site.post(f"{address}/v1/measurements", json=batch).raise_for_status()
     visit.until("before => document.querySelector('[data-live=devices]').textContent !== before", before)
     assert int(visit.text("[data-live=devices]")) == int(before) + 1

@@ -2,10 +2,18 @@
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const drawn = new Map();
+const latest = new Map();
 const NARROW_PX = 480;
 
-async function draw(place) {
+// One drawing of a chart at a time, so that the one asked for last is the one that stays.
+function draw(place) {
   const name = place.dataset.chart;
+  const turn = (latest.get(name) ?? Promise.resolve()).catch(() => {}).then(() => drawNow(place, name));
+  latest.set(name, turn);
+  return turn;
+}
+
+async function drawNow(place, name) {
   const spec = JSON.parse(document.getElementById(`${name}-spec`).textContent);
   const scheme = dark.matches ? "dark" : "light";
   const theme = (await themes())[scheme];
