@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 _STEPS_PER_MS = 120
 """Simulated candidate moves that one millisecond of budget buys; a rate of its own, not of this machine."""
 _GRACE = 100.0
-"""The clock stops a search only when it takes this many times its budget."""
+"""The clock stops a search only when it computes for this many times its budget; waiting does not count."""
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Effort:
     _deadline: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        self._deadline = time.monotonic() + self.budget_ms * _GRACE / 1000.0
+        self._deadline = time.thread_time() + self.budget_ms * _GRACE / 1000.0
 
     @property
     def steps(self) -> int:
@@ -29,7 +29,7 @@ class Effort:
     def spend(self, steps: int = 1) -> bool:
         """Take steps; False once they, or the time, are used up."""
         self._spent += steps
-        if time.monotonic() > self._deadline:
+        if time.thread_time() > self._deadline:
             self.stopped_early = True
             return False
         return self.steps > 0
