@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.processes import LIMIT_S
+
 DOCS = Path(__file__).parent.parent / "docs"
-LIMIT_S = 60
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -8,12 +8,15 @@ import selectors
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.processes import LIMIT_S
 
 RUNS = 20
 OPERATORS = 60
@@ -38,7 +41,7 @@ def server(
     finally:
         started.process.terminate()
         try:
-            started.process.wait(30)
+            started.process.wait(LIMIT_S)
         finally:
             started.process.kill()
 
@@ -70,6 +73,8 @@ def start_server(
         said += line
         found = re.search(r"serving on http://[^:]+:(\d+)", line)
         if found:
+            # Nobody reads what it says later, and a full pipe would stop it.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
             return ServerProcess(process, int(found[1]))
     raise RuntimeError(f"the server did not start:\n{said}")
 
@@ -269,3 +274,19 @@ def saturate(
         for connection in opened:
             connection.socket.close()
     return sent
+
+
+def then_start(timer: threading.Timer, answered: list[str], runs: int) -> Callable[[list[str]], None]:
+    """Return what notes acknowledged runs in a list, and starts a timer once so many have been added.
+
+    What is done to a server under load must not come before the load, however slowly that begins.
+    """
+    enough = len(answered) + runs
+
+    def note(ids: list[str]) -> None:
+        before = len(answered)
+        answered.extend(ids)
+        if before < enough <= len(answered):
+            timer.start()
+
+    return note

@@ -11,6 +11,7 @@ from collectors.client import Client
 from tests import phone
 from tests.app.test_learning import learn_all
 from tests.load import server
+from tests.processes import LIMIT_S
 
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "analysis.ipynb"
 
@@ -31,7 +32,9 @@ def test_every_cell_runs(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> No
         database.dispose()
         monkeypatch.setenv("SOCAST_SERVER", address)
         notebook = nbformat.read(NOTEBOOK, as_version=4)
-        NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+        NotebookClient(
+            notebook, timeout=int(LIMIT_S), startup_timeout=int(LIMIT_S), kernel_name="python3"
+        ).execute()
     shown = [str(output.get("data", {})) for cell in notebook.cells for output in cell.get("outputs", [])]
     assert len(shown) == 6
     assert phone.DEVICE_ID in shown[0]

@@ -10,7 +10,7 @@ import pytest
 from collectors.client import Client
 from tests import phone
 from tests.load import ServerProcess, start_server
-from tests.processes import descendants, is_running, wait_until
+from tests.processes import LIMIT_S, descendants, is_running, wait_until
 
 LEARNED_ALL = "SELECT (SELECT max(run_id) FROM learner_cursor) = (SELECT max(id) FROM run)"
 """Asked of the file: reports would keep the server busier than the learner."""
@@ -24,9 +24,7 @@ def running(sqlite_url: str, tmp_path: Path) -> ServerProcess:
         for batch in phone.session(calm_runs=90, loaded_runs=30):
             client.upload(phone.encoded(batch), encoding=None)
         with closing(sqlite3.connect(tmp_path / "socast.db")) as connection:
-            wait_until(
-                lambda: connection.execute(LEARNED_ALL).fetchone()[0], "everything is learned", limit_s=60
-            )
+            wait_until(lambda: connection.execute(LEARNED_ALL).fetchone()[0], "everything is learned")
         assert not client.report("errors")["pending_runs"]
         assert client.predictors()["items"]
     return started
@@ -39,7 +37,7 @@ def test_the_learner_ends_with_the_server(
     children = descendants(running.process.pid)
     assert children
     running.process.send_signal(number)
-    running.process.wait(30)
+    running.process.wait(LIMIT_S)
     assert running.process.returncode == (0 if number is not signal.SIGKILL else -signal.SIGKILL)
     wait_until(lambda: not any(map(is_running, children)), "the learner has ended")
     with sqlite3.connect(tmp_path / "socast.db", timeout=0) as connection:

@@ -17,7 +17,16 @@ from app.errors import SocastError
 from app.services import upkeep
 from app.store.engine import Database
 from tests.batches import batch
-from tests.load import OPERATORS, ServerDiedError, ServerProcess, saturate, server, start_server
+from tests.load import (
+    OPERATORS,
+    ServerDiedError,
+    ServerProcess,
+    saturate,
+    server,
+    start_server,
+    then_start,
+)
+from tests.processes import LIMIT_S
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +37,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
 
 
 def exchange(port: int, *parts: bytes, close: bool = False) -> bytes:
-    """Send parts over one connection and return what comes until the other side closes it."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    """Send parts over one connection and return what comes until the other side closes it.
+
+    The server waits half a second for a body, so what has to arrive in time goes in one part with its head.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as connection:
         received = b""
         # The server may hang up before it was sent everything.
         with suppress(ConnectionError, BrokenPipeError):
@@ -52,13 +64,13 @@ BODY = json.dumps(batch()).encode()
 
 
 def test_a_length_that_promises_too_much(running: ServerProcess) -> None:
-    answer = exchange(running.port, head(len(BODY) + 100), BODY, close=True)
+    answer = exchange(running.port, head(len(BODY) + 100) + BODY, close=True)
     assert b"200 OK" not in answer
     assert b"500" not in answer.split(b"\r\n")[0]
 
 
 def test_a_length_that_promises_too_little(running: ServerProcess) -> None:
-    answer = exchange(running.port, head(len(BODY) - 10), BODY)
+    answer = exchange(running.port, head(len(BODY) - 10) + BODY)
     assert answer.split()[1] == b"400"
 
 
@@ -76,19 +88,18 @@ def test_a_body_that_never_comes(running: ServerProcess) -> None:
 
 def test_what_is_no_http(running: ServerProcess) -> None:
     assert exchange(running.port, b"\x16\x03\x01\x02\x00 hello\r\n\r\n", close=True).split()[1] == b"400"
-    assert exchange(running.port, head(len(BODY)), BODY).split()[1] == b"200"
+    assert exchange(running.port, head(len(BODY)) + BODY).split()[1] == b"200"
 
 
 def test_sigterm_under_load_answers_what_it_took(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'socast.db'}"
     started = start_server(url)
     answered: list[str] = []
-    stopper = threading.Timer(0.7, started.process.send_signal, [signal.SIGTERM])
-    stopper.start()
+    stopper = threading.Timer(0.3, started.process.send_signal, [signal.SIGTERM])
     try:
         with pytest.raises(ServerDiedError):
-            saturate(started.port, seconds=60, on_accepted=answered.extend)
-        assert started.process.wait(20) == 0
+            saturate(started.port, seconds=LIMIT_S, on_accepted=then_start(stopper, answered, 1))
+        assert started.process.wait(LIMIT_S) == 0
     finally:
         started.process.kill()
     database = Database(url)

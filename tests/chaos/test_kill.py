@@ -10,7 +10,11 @@ from sqlalchemy import text
 
 from app.services import upkeep
 from app.store.engine import Database
-from tests.load import OPERATORS, ServerDiedError, saturate, start_server
+from tests.load import OPERATORS, RUNS, ServerDiedError, saturate, start_server, then_start
+from tests.processes import LIMIT_S
+
+LEAST_ANSWERED = 6
+"""Batches that a server has answered before it is killed, so that every round is one under load."""
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def stored_timings(database: Database) -> dict[uuid.UUID, int]:
 def post(port: int, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/measurements", body, headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
         assert answer.status == 200
 
 
@@ -47,14 +51,14 @@ def test_no_acknowledged_run_is_lost_or_doubled(database: Database, database_url
             for body, ids in unanswered:
                 post(server.port, body)
                 answered += ids
-            killer = threading.Timer(rng.uniform(0.05, 0.8), server.process.kill)
-            killer.start()
+            killer = threading.Timer(rng.uniform(0.0, 0.6), server.process.kill)
+            note = then_start(killer, answered, LEAST_ANSWERED * RUNS)
             with pytest.raises(ServerDiedError) as died:
-                saturate(server.port, seconds=60, on_accepted=answered.extend)
+                saturate(server.port, seconds=LIMIT_S, on_accepted=note)
             killer.join()
         finally:
             server.process.kill()
-            server.process.wait(30)
+            server.process.wait(LIMIT_S)
         unanswered = died.value.pending
     assert len(answered) > 100 * rounds
     stored = stored_timings(database)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.docker.test_image import instruction
+from tests.processes import LIMIT_S
 
 DOCKER = Path(__file__).parents[2] / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
@@ -55,7 +56,7 @@ def test_ours_are_the_ones_tested_here() -> None:
 
 def test_migrate_ends_well(postgres_url: str) -> None:
     process = start(OURS["migrate"], postgres_url)
-    process.communicate(timeout=60)
+    process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
 
 
@@ -63,11 +64,11 @@ def test_api_serves_and_drains(postgres_url: str) -> None:
     process = start(OURS["api"], postgres_url)
     try:
         port = first_line(process, r"serving on http://127\.0\.0\.1:(\d+)")[1]
-        assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
-        assert httpx.get(f"http://127.0.0.1:{port}/v1/devices").status_code == 401
+        assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=LIMIT_S).status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{port}/v1/devices", timeout=LIMIT_S).status_code == 401
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
 
 
@@ -77,7 +78,7 @@ def test_learner_runs_until_it_is_stopped(postgres_url: str) -> None:
         first_line(process, "learning")
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
 
 
