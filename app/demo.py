@@ -1,11 +1,12 @@
 """The demo: a service, an agent and a report on this machine, each the real command in its own process."""
 
 import json
+import math
 import os
 import queue
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -32,8 +33,9 @@ MODELS = ("inception_v1", "resnet50", "shufflenet", "squeezenet", "zfnet512")
 
 PLANNED_MODEL = "resnet50"
 PREFERRED_PORT = 8321
-START_LIMIT_S = 60.0
+START_LIMIT_S = 120.0
 LEARN_LIMIT_S = 120.0
+"""How long the learner may take without any run less to learn."""
 STOP_LIMIT_S = 20.0
 
 Event = Mapping[str, Any]
@@ -49,8 +51,7 @@ def run(folder: Path, *, seconds: float, once: bool) -> None:
     folder.mkdir(parents=True)
     with ExitStack() as stack:
         stack.enter_context(interrupted_on_terminate())
-        server = f"http://127.0.0.1:{_free_port()}"
-        stack.enter_context(_service(server, folder))
+        server = stack.enter_context(_service(folder))
         client = stack.enter_context(Client(server))
         console.print(f"Serving on {server}; the database is {folder / 'socast.db'}.")
         console.print(
@@ -121,28 +122,41 @@ def _scored(client: Client) -> int:
 
 def _await_learner(console: Console, client: Client) -> None:
     """Wait until the learner has scored everything that is stored."""
-    deadline = time.monotonic() + LEARN_LIMIT_S
+    deadline, least = time.monotonic() + LEARN_LIMIT_S, math.inf
     with console.status("The learner finishes what is stored"):
-        while client.report("errors")["pending_runs"]:
+        while pending := client.report("errors")["pending_runs"]:
+            if pending < least:
+                deadline, least = time.monotonic() + LEARN_LIMIT_S, pending
             if time.monotonic() > deadline:
-                raise SocastError(f"The learner did not finish within {LEARN_LIMIT_S:.0f} s.")
+                raise SocastError(f"The learner did not go on for {LEARN_LIMIT_S:.0f} s.")
             time.sleep(0.3)
 
 
 @contextmanager
-def _service(server: str, folder: Path) -> Iterator[None]:
-    port = server.rsplit(":", 1)[1]
+def _service(folder: Path) -> Iterator[str]:
+    """Run the service on the usual port, or on a free one where that is taken; yield its address."""
     database = f"sqlite:///{folder / 'socast.db'}"
-    with _process(
-        "serve", "--open", "--port", port, "--database", database, log=folder / "serve.log"
-    ) as child:
-        deadline = time.monotonic() + START_LIMIT_S
-        with Client(server) as client:
-            while not client.is_ready():
-                if child.poll() is not None or time.monotonic() > deadline:
-                    raise SocastError(f"The service did not start; see {folder / 'serve.log'}.")
-                time.sleep(0.1)
-        yield
+    log = folder / "serve.log"
+    for port in (PREFERRED_PORT, 0):
+        with _process("serve", "--open", "--port", str(port), "--database", database, log=log) as child:
+            address = _address(child, log)
+            if address is not None:
+                yield address
+                return
+    raise SocastError(f"The service did not start; see {log}.")
+
+
+def _address(child: subprocess.Popen[bytes], log: Path) -> str | None:
+    """Return where the service says that it serves; none when it ends, or takes too long to say it."""
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline:
+        ended = child.poll() is not None
+        if found := re.search(r"serving on (http://\S+)\n", log.read_text()):
+            return found[1]
+        if ended:
+            return None
+        time.sleep(0.1)
+    return None
 
 
 @contextmanager
@@ -221,16 +235,3 @@ def _until_interrupted(pause: Callable[[], None] = signal.pause) -> None:
         pause()
     except KeyboardInterrupt:
         return
-
-
-def _free_port() -> int:
-    """Return the usual port, or a free one where it is taken."""
-    for port in (PREFERRED_PORT, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise SocastError("No free port on 127.0.0.1.")

@@ -13,7 +13,7 @@ from collectors.errors import CollectorError
 from collectors.throttle import COMPETING_PROCESS, throttled
 
 BURN_SCRIPT = Path(__file__).with_name("burn.py")
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
 MARGIN_S = 5.0
 """Children live this much longer than the episode that they serve, should nobody stop them."""
 
