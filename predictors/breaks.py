@@ -39,11 +39,17 @@ _SILENCE = NAMES.index("silence_log_us")
 _JUMPS = np.array([NAMES.index(f"jump_{name}") for name in READ])
 
 
-def evidence(row: Floats) -> Floats:
-    """Return what speaks for a break before the run of this vector, shape (2 + len(READ),), none negative."""
-    silence_us = np.expm1(row[_SILENCE])
-    jumps = np.nan_to_num(np.abs(row[_JUMPS]))
-    return np.array([1.0, np.log1p(silence_us / _SILENCE_US), *np.log1p(jumps / _SCALES)])
+def evidence(rows: Floats) -> Floats:
+    """Return what speaks for a break before the runs of these vectors, none of it negative.
+
+    One vector of shape (len(NAMES),) gives (2 + len(READ),), a matrix of n such vectors one row for each.
+    """
+    jumps = np.abs(rows[..., _JUMPS])
+    jumps[np.isnan(jumps)] = 0.0
+    speaks = np.ones((*rows.shape[:-1], 2 + len(READ)))
+    speaks[..., 1] = np.log1p(np.expm1(rows[..., _SILENCE]) / _SILENCE_US)
+    speaks[..., 2:] = np.log1p(jumps / _SCALES)
+    return speaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class Breaks:
         alone = np.abs([row.stretch - row.alone_log for row in judged])
         scale = float(np.clip(fresh.mean(), _LEAST_SCALE, _MOST_SCALE))
         likelier = np.exp(np.clip((fresh - alone) / scale, -_MOST_LOG, _MOST_LOG))
-        signs = np.stack([evidence(row.features) for row in judged])
+        signs = evidence(np.stack([row.features for row in judged]))
         start = np.array(_DEFAULT)
 
         def loss(weights: Floats) -> tuple[float, Floats]:
