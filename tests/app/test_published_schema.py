@@ -12,10 +12,10 @@ from app.errors import SocastError
 from app.schemas.published import DIRECTORY, schemas
 from app.services.prepare import prepare
 from collectors.agent import AgentOptions
-from collectors.agent import run as run_agent
 from tests import networks
 from tests.batches import batch, run, transfer
 from tests.loopback import loopback
+from tests.sessions import until
 
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(schemas()["measurement-batch.v1.json"]))
 
@@ -68,16 +68,16 @@ def test_what_it_forbids_is_rejected(body: dict[str, Any]) -> None:
 def test_the_agent_sends_what_is_published(tmp_path: Path) -> None:
     networks.write(networks.convolution_network(), tmp_path / "models")
     with loopback() as server:
-        run_agent(
+        until(
+            lambda event: event["runs"] > 0,
             AgentOptions(
                 server=server.url,
                 spool=tmp_path / "spool.sqlite",
                 models=str(tmp_path / "models"),
                 conditions=("s0",),
-                seconds=1.0,
                 processors=(f"cpu:{min(os.sched_getaffinity(0))}",),
                 device_id="test-device",
-            )
+            ),
         )
         assert server.batches
         for body in server.batches:

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from collectors.agent import AgentOptions, run
 from collectors.errors import CollectorError
 from collectors.spool import Spool
 from tests.loopback import Answer, Loopback, loopback
-from tests.processes import descendants, is_running, wait_until
+from tests.processes import LIMIT_S, descendants, is_running, wait_until
+from tests.sessions import until
 
 CORE = f"cpu:{sorted(os.sched_getaffinity(0))[-1]}"
 
@@ -35,7 +36,6 @@ def options(server: Loopback, models: Path, tmp_path: Path, **changes: Any) -> A
         "spool": tmp_path / "spool.sqlite",
         "models": str(models),
         "conditions": ("s1",),
-        "seconds": 4.0,
         "processors": (CORE,),
         "device_id": "test-device",
         "seed": 7,
@@ -52,7 +52,12 @@ def test_a_session_measures_uploads_and_leaves_nothing_behind(
 ) -> None:
     affinity = os.sched_getaffinity(0)
     events: list[Any] = []
-    counts = run(options(server, models, tmp_path), events.append)
+
+    def enough(_: Any) -> bool:
+        kinds = {(run["condition"], run["profiled"]) for run in all_runs(server)}
+        return kinds == {(condition, profiled) for condition in ("s0", "s1") for profiled in (True, False)}
+
+    counts = until(enough, options(server, models, tmp_path), events.append)
     runs = all_runs(server)
     assert counts["uploaded"] == counts["spooled"] == len(runs) > 10
     assert {run["condition"] for run in runs} == {"s0", "s1"}
@@ -74,17 +79,15 @@ def test_a_session_measures_uploads_and_leaves_nothing_behind(
 
 
 def test_what_was_measured_while_the_server_was_away_comes_later(
-    server: Loopback, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Loopback, models: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("collectors.session.DRAIN_S", 0.2)
     server.answer = lambda _: Answer(503)
-    counts = run(options(server, models, tmp_path, seconds=1.5))
+    counts = until(lambda event: event["runs"] > 0, options(server, models, tmp_path), drain_s=0.2)
     waiting = counts["pending"]
     assert isinstance(waiting, int)
     assert waiting == counts["spooled"] > 0
-    monkeypatch.undo()
     server.answer = Loopback().answer
-    later = run(options(server, models, tmp_path, seconds=1.0))
+    later = until(lambda event: event["runs"] > 0, options(server, models, tmp_path))
     assert later["pending"] == 0
     ids = [run["run_id"] for run in all_runs(server)]
     assert len(set(ids)) == len(ids) == later["spooled"]
@@ -93,10 +96,15 @@ def test_what_was_measured_while_the_server_was_away_comes_later(
 def test_a_model_that_cannot_run_is_skipped_and_named(server: Loopback, models: Path, tmp_path: Path) -> None:
     (models / "broken.onnx").write_bytes(b"no model")
     events: list[Any] = []
-    run(options(server, models, tmp_path, seconds=1.5), events.append)
+    names = {"small", "loop", "slices"}
+
+    def enough(_: Any) -> bool:
+        return {run["model"]["name"] for run in all_runs(server)} >= names
+
+    until(enough, options(server, models, tmp_path), events.append)
     (skipped,) = [event for event in events if event["event"] == "model_skipped"]
     assert skipped["model"] == "broken"
-    assert {run["model"]["name"] for run in all_runs(server)} == {"small", "loop", "slices"}
+    assert {run["model"]["name"] for run in all_runs(server)} == names
 
 
 @pytest.mark.parametrize(
@@ -119,25 +127,30 @@ def test_pairs_run_beside_another_model_where_there_are_two_processors(
 ) -> None:
     cores = sorted(os.sched_getaffinity(0))[:2]
     processors = tuple(f"cpu:{core}" for core in cores)
-    run(options(server, models, tmp_path, conditions=("pair",), processors=processors))
-    pairs = [run for run in all_runs(server) if run["condition"] == "pair"]
+
+    def pairs_seen() -> list[dict[str, Any]]:
+        return [run for run in all_runs(server) if run["condition"] == "pair"]
+
+    given = options(server, models, tmp_path, conditions=("pair",), processors=processors)
+    until(lambda _: bool(pairs_seen()), given)
+    pairs = pairs_seen()
     assert bool(pairs) == (len(cores) > 1)
     assert all(run["context"]["neighbour_bytes_per_us"] > 0 for run in pairs)
 
 
-def test_stop_ends_a_session_at_once(
-    server: Loopback, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("collectors.schedule.CALIBRATION_S", 2.0)
-    stop = threading.Event()
-
-    def stop_in_an_episode(event: Any) -> None:
-        if event["event"] == "progress":
-            stop.set()
-
-    counts = run(options(server, models, tmp_path, seconds=None), stop_in_an_episode, stop)
+def test_stop_ends_a_session_at_once(server: Loopback, models: Path, tmp_path: Path) -> None:
+    counts = until(lambda _: True, options(server, models, tmp_path))
     assert counts["pending"] == 0
     assert counts["uploaded"] == len(all_runs(server)) > 0
+
+
+PROGRAM = f"""
+from collectors import schedule, session
+schedule.CALIBRATION_S, schedule.LONGEST_EPISODE_S, session.DRAIN_S = 1.0, 600.0, {LIMIT_S}
+from app.cli import main
+main()
+"""
+"""The command with a short calibration, then one long episode."""
 
 
 def command(server: Loopback, models: Path, tmp_path: Path) -> list[str]:
@@ -145,7 +158,7 @@ def command(server: Loopback, models: Path, tmp_path: Path) -> list[str]:
         *(
             sys.executable,
             "-c",
-            "from app.cli import main; main()",
+            PROGRAM,
             "agent",
             "--json",
             "--server",
@@ -163,34 +176,35 @@ def command(server: Loopback, models: Path, tmp_path: Path) -> list[str]:
             "--seed",
             "1",
         ),
-        *("--seconds", "6"),
     ]
 
 
-def start(
+@contextmanager
+def started(
     server: Loopback, models: Path, tmp_path: Path, until: str
-) -> tuple[subprocess.Popen[bytes], list[int]]:
-    """Start the command and return it and its children once an event's text contains `until`."""
+) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
+    """Start the command; yield it and its children once an event's text contains `until`."""
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    child = subprocess.Popen(
+    with subprocess.Popen(
         command(server, models, tmp_path), stdout=subprocess.PIPE, env=environment, cwd=tmp_path
-    )
-    assert child.stdout is not None
-    for line in child.stdout:
-        if until in json.dumps(json.loads(line)):
-            return child, descendants(child.pid)
-    raise AssertionError(f"ended before {until!r}")
+    ) as child:
+        try:
+            assert child.stdout is not None
+            found = (line for line in child.stdout if until in json.dumps(json.loads(line)))
+            assert next(found, None), f"ended before {until!r}"
+            yield child, descendants(child.pid)
+        finally:
+            child.kill()
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_command_cleanly(
     server: Loopback, models: Path, tmp_path: Path, sent: signal.Signals
 ) -> None:
-    child, helpers = start(server, models, tmp_path, '"condition": "s3"')
-    with child:
+    with started(server, models, tmp_path, '"condition": "s3"') as (child, helpers):
         assert len(helpers) == 3, "the uploader and two loads"
         child.send_signal(sent)
-        assert child.wait(30) == 0
+        assert child.wait(LIMIT_S) == 0
     assert not any(map(is_running, helpers))
     spool = Spool(tmp_path / "spool.sqlite")
     assert spool.count("spooled") == spool.count("uploaded") == len(all_runs(server)) > 0
@@ -201,15 +215,14 @@ def test_a_kill_without_notice_leaves_no_process_and_loses_nothing_spooled(
     server: Loopback, models: Path, tmp_path: Path
 ) -> None:
     server.answer = lambda _: Answer(503)
-    child, helpers = start(server, models, tmp_path, '"condition": "s3"')
-    with child:
+    with started(server, models, tmp_path, '"condition": "s3"') as (child, helpers):
         os.kill(child.pid, signal.SIGKILL)
-        child.wait(30)
+        child.wait(LIMIT_S)
     wait_until(lambda: not any(map(is_running, helpers)), "no process outlives the agent")
     spool = Spool(tmp_path / "spool.sqlite")
     assert spool.pending() == spool.count("spooled") > 0
     before = {json.loads(record.body)["run_id"] for record in spool.oldest(10**6, 10**12)}
     spool.close()
     server.answer = Loopback().answer
-    run(options(server, models, tmp_path, seconds=1.0))
+    until(lambda _: True, options(server, models, tmp_path))
     assert before <= {run["run_id"] for run in all_runs(server)}

@@ -3,6 +3,7 @@ import threading
 
 from collectors.handover import SIZES_BYTES, HandOver, allocate_tensors
 from collectors.pinning import pinned
+from tests.processes import wait_until
 
 CORES = sorted(os.sched_getaffinity(0))
 
@@ -10,10 +11,9 @@ CORES = sorted(os.sched_getaffinity(0))
 def test_a_handover_takes_time_and_a_large_tensor_more_of_it() -> None:
     tensors = allocate_tensors()
     with pinned(CORES[0]), HandOver(CORES[-1]) as handover:
-        small = min(handover.time_us(tensors[SIZES_BYTES[0]]) for _ in range(30))
-        large = min(handover.time_us(tensors[SIZES_BYTES[-1]]) for _ in range(30))
-    assert 0 < small < 10_000
-    assert large > 0
+        # A busy core lets the other thread wait for its turn: the bound is for a hand-over that did not.
+        wait_until(lambda: 0 < handover.time_us(tensors[SIZES_BYTES[0]]) < 10_000, "a quick hand-over")
+        assert all(handover.time_us(tensors[SIZES_BYTES[-1]]) > 0 for _ in range(30))
 
 
 def test_the_thread_ends_with_the_context() -> None:

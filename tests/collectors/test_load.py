@@ -12,7 +12,7 @@ from collectors.burn import PERIOD_S
 from collectors.conditions import Load, Regime, draw_regime, read_conditions
 from collectors.errors import CollectorError
 from collectors.load import BURN_SCRIPT, applied
-from tests.processes import descendants, is_running, wait_until
+from tests.processes import LIMIT_S, descendants, is_running, wait_until
 
 CORES = sorted(os.sched_getaffinity(0))
 HELD_REGIME = """
@@ -80,7 +80,7 @@ def test_a_load_ends_at_its_deadline_even_if_forgotten() -> None:
         [sys.executable, "-I", "-S", BURN_SCRIPT, "compute", str(CORES[-1]), "0.1", "0.2", str(os.getpid())],
         stdout=subprocess.DEVNULL,
     )
-    assert child.wait(20) == 0
+    assert child.wait(LIMIT_S) == 0
 
 
 def test_a_load_of_another_parent_does_not_start() -> None:
@@ -89,7 +89,7 @@ def test_a_load_of_another_parent_does_not_start() -> None:
         [sys.executable, "-I", "-S", BURN_SCRIPT, "compute", str(CORES[-1]), "1", "60", "1"],
         check=False,
         capture_output=True,
-        timeout=20,
+        timeout=LIMIT_S,
     )
     assert (done.returncode, done.stdout) == (0, b"")
 

@@ -2,12 +2,14 @@ import gzip
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from typer.testing import CliRunner
 
 from app.cli import build
-from collectors.agent import AgentOptions, record_trace
+from collectors.agent import AgentOptions, Counts, record_trace
 from tests import networks
+from tests.sessions import until
 
 CORE = f"cpu:{sorted(os.sched_getaffinity(0))[-1]}"
 
@@ -15,10 +17,14 @@ CORE = f"cpu:{sorted(os.sched_getaffinity(0))[-1]}"
 def test_sessions_without_a_server_add_up_to_one_trace(tmp_path: Path) -> None:
     model = networks.write(networks.convolution_network(), tmp_path)
     options = AgentOptions(
-        server=None, spool=tmp_path / "spool", models=str(model), processors=(CORE,), seconds=1.5, seed=1
+        server=None, spool=tmp_path / "spool", models=str(model), processors=(CORE,), seed=1
     )
     path = tmp_path / "traces" / "own.ndjson.gz"
-    runs = sum(int(record_trace(options, path)["runs"] or 0) for _ in range(2))
+
+    def record(options: AgentOptions, *watched: Any) -> Counts:
+        return record_trace(options, path, *watched)
+
+    runs = sum(int(until(lambda _: True, options, run=record)["runs"] or 0) for _ in range(2))
     with gzip.open(path, "rt") as file:
         batches = [json.loads(line) for line in file]
     starts = [run["started_at"] for batch in batches for run in batch["runs"]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from collectors.agent import AgentOptions, record_trace
+from collectors.agent import AgentOptions, Counts, record_trace
 from collectors.device import find_processors
 from collectors.errors import CollectorError, ModelError
 from collectors.models import find_models
@@ -18,6 +18,7 @@ from collectors.openvino import NoOpenVinoError
 from collectors.runners.engines import runners_for
 from collectors.runners.openvino_runner import COUNTED_RUNS, OpenVinoRunner
 from tests import networks
+from tests.sessions import until
 
 CORE = min(os.sched_getaffinity(0))
 
@@ -79,11 +80,14 @@ def test_an_agent_times_both_engines_as_processors_of_their_own(model: Path, tmp
         spool=tmp_path / "spool.sqlite",
         models=str(model),
         conditions=("s0",),
-        seconds=2.0,
         processors=names,
         seed=0,
     )
-    record_trace(options, tmp_path / "trace.gz")
+
+    def record(options: AgentOptions, *watched: Any) -> Counts:
+        return record_trace(options, tmp_path / "trace.gz", *watched)
+
+    until(lambda _: True, options, run=record)
     batches: list[Mapping[str, Any]] = [
         json.loads(line) for line in gzip.decompress((tmp_path / "trace.gz").read_bytes()).splitlines()
     ]
