@@ -49,13 +49,18 @@ def test_a_seed_draws_the_same_plan_with_a_chance_that_adds_up(share: float, see
 
 
 def test_plans_are_drawn_as_often_as_their_propensity_says() -> None:
-    made = [choose(RANKED, Exploring(0.5)) for _ in range(4000)]
+    made = [choose(RANKED, Exploring(0.5, f"request {number}")) for number in range(4000)]
     counts = Counter(item.plan_id for item in made if item is not None)
     chance = {item.plan_id: item.propensity for item in made if item is not None}
     assert set(counts) == set(KEPT)
     assert sum(chance.values()) == pytest.approx(1.0)
     for name, count in counts.items():
         assert count / 4000 == pytest.approx(chance[name], abs=0.03)
+
+
+def test_without_a_seed_every_draw_is_another() -> None:
+    made = [choose(RANKED, Exploring(0.5)) for _ in range(100)]
+    assert len({item.seed for item in made if item is not None}) == 100
 
 
 def test_a_draw_is_recorded_and_an_outcome_may_refer_to_it(client: TestClient, database: Database) -> None:

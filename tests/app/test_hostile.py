@@ -21,6 +21,7 @@ from app.store.engine import Database
 from app.store.measurements import WRITER_LOCK
 from tests.batches import OPERATORS, batch, run, transfer
 from tests.conftest import AppFactory
+from tests.processes import wait_until
 
 URL = "/v1/measurements"
 JSON = {"content-type": "application/json"}
@@ -195,9 +196,8 @@ def test_one_request_that_fails_does_not_fail_its_group(
             connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"))
         for thread in threads:
             thread.start()
-        # All are waiting for the database once all their bytes are held.
-        while ingest._budget.held_bytes < sum(map(len, bodies)):
-            time.sleep(0.01)
+        size_bytes = sum(map(len, bodies))
+        wait_until(lambda: ingest._budget.held_bytes >= size_bytes, "all wait for the database")
     for thread in threads:
         thread.join()
     assert sorted(statuses) == [200] * 5 + [503]
@@ -248,7 +248,7 @@ FULL = batch(run(ran_on=["gpu", "cpu", "gpu"], inclusion_probability=0.5), run()
     max_examples=150,
     derandomize=True,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.tuples(st.sampled_from(places(FULL)), st.sampled_from(NASTY)), min_size=1, max_size=3))
 def test_any_field_may_hold_anything(client: TestClient, changes: list[tuple[tuple[Any, ...], Any]]) -> None:

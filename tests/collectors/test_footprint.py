@@ -17,6 +17,8 @@ MEMORY_LIMIT_BYTES = 60e6
 CPU_LIMIT = 0.02
 CPU_CLOCK_S = 0.02
 """Processor time is counted in hundredths of a second."""
+WINDOW_S = 3.0
+"""Batches that had to wait come close together, but what counts is the share of a longer time."""
 
 RUNTIME_ALONE = """
 import sys
@@ -62,7 +64,7 @@ def test_memory_and_upload_stay_small(tmp_path: Path) -> None:
             cwd=tmp_path,
         ) as runtime,
         subprocess.Popen(
-            [*agent_command, "--seconds", "60", "--server", server.url],
+            [*agent_command, "--seconds", "600", "--server", server.url],
             stderr=subprocess.DEVNULL,
         ) as agent,
     ):
@@ -74,7 +76,10 @@ def test_memory_and_upload_stay_small(tmp_path: Path) -> None:
             beside = own_bytes(agent.pid) - own_bytes(runtime.pid)
             assert beside + own_bytes(uploader.pid) < MEMORY_LIMIT_BYTES
             started, busy_s, batches = time.monotonic(), cpu_s(uploader), len(server.batches)
-            wait_until(lambda: len(server.batches) >= batches + 2, "two more batches arrive")
+            wait_until(
+                lambda: len(server.batches) >= batches + 2 and time.monotonic() - started > WINDOW_S,
+                "two more batches arrive",
+            )
             assert cpu_s(uploader) - busy_s <= CPU_LIMIT * (time.monotonic() - started) + CPU_CLOCK_S
         finally:
             agent.terminate()

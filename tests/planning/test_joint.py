@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -118,3 +120,13 @@ def test_a_works_limit_not_the_clock_decides() -> None:
         problem = Problem([ModelRequest(graph)], [CPU, GPU], HashedCosts())
         drafts.append(BeamSearch(problem, Effort(2.0), splits=True, incumbent_us=float("inf")).run())
     assert drafts[0] == drafts[1]
+
+
+def test_waiting_for_a_busy_processor_stops_no_search() -> None:
+    effort = Effort(budget_ms=0.1)  # the clock stops it after 10 ms of computing
+    time.sleep(0.03)
+    assert effort.spend()
+    assert not effort.stopped_early
+    while effort.spend(0):
+        pass
+    assert effort.stopped_early

@@ -87,7 +87,11 @@ def test_forecasts_agree_without_state_or_on_an_outdated_one(fitted: Fitted) -> 
         assert_same(fitted, run, other)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     st.lists(odd_operators, max_size=6),
     st.dictionaries(

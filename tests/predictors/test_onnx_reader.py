@@ -14,15 +14,15 @@ from predictors.graph_errors import GraphError, GraphFault
 from predictors.onnx_reader import Limits, read
 from tests.onnx_models import LIGHT, light, model, node
 
-BUDGET_S = 10.0  # generous: the machine is shared; the reader's own clock stops at 1.8 s
+BUDGET_S = 10.0  # generous: processors differ; the reader's own clock stops at 1.8 s of computing
 
 
 def fault(data: bytes, **options: object) -> GraphFault:
-    start = time.monotonic()
+    start = time.thread_time()
     with pytest.raises(GraphError) as caught:
         read(data, **options)
     assert str(caught.value)
-    assert time.monotonic() - start < BUDGET_S
+    assert time.thread_time() - start < BUDGET_S
     return caught.value.fault
 
 
@@ -185,7 +185,7 @@ def test_huge_results_are_never_allocated(
 ) -> None:
     data = model(nodes, [("x", [2])], ["y"], weights)
     tracemalloc.start()
-    start = time.monotonic()
+    start = time.thread_time()
     try:
         read(data)
     except GraphError as error:
@@ -193,19 +193,19 @@ def test_huge_results_are_never_allocated(
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 2**26
-    assert time.monotonic() - start < BUDGET_S
+    assert time.thread_time() - start < BUDGET_S
 
 
 def test_doubling_values_stay_small() -> None:
     nodes = [node("Concat", f"v{step} v{step}", f"v{step + 1}", axis=0) for step in range(40)]
     nodes.append(node("Reshape", "x v40", "y"))
     data = model(nodes, [("x", [2])], ["y"], {"v0": np.array([1, 1])})
-    start = time.monotonic()
+    start = time.thread_time()
     try:
         read(data)
     except GraphError as error:
         assert error.fault is GraphFault.BAD_SHAPE  # noqa: PT017
-    assert time.monotonic() - start < BUDGET_S
+    assert time.thread_time() - start < BUDGET_S
 
 
 def test_function_bombs_are_refused() -> None:

@@ -72,9 +72,9 @@ def test_fuzzed_files_raise_only_graph_errors(draw: st.DataObject) -> None:
     for _ in range(draw.draw(st.integers(1, 6))):
         data[draw.draw(st.integers(8, len(data) - 1))] = draw.draw(st.integers(0, 255))
     data = data[: draw.draw(st.integers(8, len(data)))]
-    start = time.monotonic()
+    start = time.thread_time()
     try:
         read(bytes(data))
     except GraphError as error:
         assert str(error)  # noqa: PT017
-    assert time.monotonic() - start < 10.0
+    assert time.thread_time() - start < 10.0
