@@ -5,7 +5,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from app.errors import ConflictError
 from app.experiments import strategies
 from app.experiments.experiment import Options
 from app.experiments.folder import Journal
+from collectors.agent import AgentOptions, Counts, Event
 from tests import networks
+from tests.sessions import until
 
 pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 
@@ -42,7 +45,22 @@ def names() -> tuple[str, ...]:
     return tuple(f"cpu:{core}" for core in sorted(os.sched_getaffinity(0))[:2])
 
 
-def test_every_experiment_measures_and_tells_and_tells_again(tmp_path: Path, model: Path) -> None:
+def measured(options: AgentOptions, on_event: Callable[[Event], None], _: threading.Event) -> Counts:
+    """Have an agent calibrate and see a condition, however long that takes."""
+    seen: set[str] = set()
+
+    def note(event: Event) -> None:
+        on_event(event)
+        if event["event"] == "episode" and not event["calibration"]:
+            seen.add(str(event["condition"]))
+
+    return until(lambda _: bool(seen), options, note)
+
+
+def test_every_experiment_measures_and_tells_and_tells_again(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.experiments.training.run_agent", measured)
     first = tmp_path / "strategies"
     strategies.run(options(first, model, 10.5))
     trained = (first / "journal.ndjson").read_text().splitlines()[:2]
