@@ -151,7 +151,7 @@ def _address(child: subprocess.Popen[bytes], log: Path) -> str | None:
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         ended = child.poll() is not None
-        if found := re.search(r"serving on (http://\S+)\n", log.read_text()):
+        if found := re.search(r"serving on (http://\S+)\n", log.read_text(errors="replace")):
             return found[1]
         if ended:
             return None

@@ -1,5 +1,6 @@
 """Requests become traces at a real OTLP endpoint, and nothing is traced unless one is configured."""
 
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from app.main import create_app
 from app.settings import Settings
 from app.tracing import NoTraces, traces
+from tests.processes import LIMIT_S
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -46,7 +48,12 @@ def collector() -> Iterator[Collector]:
         thread.join()
 
 
-def test_a_request_continues_the_caller_s_trace(sqlite_url: str, collector: Collector) -> None:
+def test_a_request_continues_the_caller_s_trace(
+    sqlite_url: str, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(LIMIT_S))
     endpoint = f"http://127.0.0.1:{collector.server_port}/"
     app = create_app(Settings.load(database=sqlite_url, open=True, no_learner=True, otlp_endpoint=endpoint))
     with TestClient(app) as client:
