@@ -10,6 +10,10 @@ MINUTES ?= 10
 # What is fitted here is small: threads of BLAS would only wait for each other on busy cores.
 export OPENBLAS_NUM_THREADS ?= 1
 
+# A package index that is slow for a minute is no reason to give up.
+export PIP_DEFAULT_TIMEOUT ?= 60
+export PIP_RETRIES ?= 10
+
 .PHONY: setup run demo test browser lint lock bench accuracy chaos results clean
 .DEFAULT_GOAL := help
 

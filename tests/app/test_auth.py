@@ -64,7 +64,7 @@ def test_a_revoked_key(guarded: TestClient, database: Database, monkeypatch: pyt
 
 
 def test_each_key_has_its_own_rate(serve: AppFactory, database: Database) -> None:
-    client = serve(open=False, rate_limit="3/hour")
+    client = serve(open=False, rate_limit="3/day")
     greedy, modest = keys.create(database, Role.AGENT), keys.create(database, Role.AGENT)
     statuses = [client.post(URL, json=batch(), headers=bearer(greedy.text)).status_code for _ in range(4)]
     assert statuses == [200, 200, 200, 429]
