@@ -59,7 +59,7 @@ def test_html_in_a_chart_stays_text(visit: Visit, address: str) -> None:
         "condition": "<!--<script>",
         "total_us": 5.0,
     }
-    batch = {"batch_id": "hostile", "device": {"device_id": site.HOSTILE_DEVICE}, "runs": [run]}
+    batch = {"batch_id": "hostile", "device": {"device_id": "<script>alert(6)</script>"}, "runs": [run]}
     site.post(f"{address}/v1/measurements", json=batch).raise_for_status()
     visit.open("/models/sha256:" + "ab" * 32)
     assert visit.text("h1") == run["model"]["name"]  # type: ignore[index]
