@@ -42,6 +42,8 @@ def pytest_configure() -> None:
     # Not below pytest's own directory, which root alone may enter: the server runs as another user.
     if WORKER == "main":
         os.environ[DIRECTORY] = tempfile.mkdtemp(prefix="socast-postgres-")
+        # Every server is on this machine, whatever stands between it and others.
+        os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 
 def pytest_unconfigure() -> None:
