@@ -19,8 +19,9 @@ class Row:
     and way of timing (empty for a stretch cut from a longer run), `predicted` the median stretch that was
     predicted for it (NaN: none) and `uncorrected` the same before the state's mean recent miss, `miss_log`,
     was taken into account; `state_log` is what recent runs alike said, `slowdown_log` the state-only rung,
-    `fresh_log` the runtime rung while it trusts its state (NaN: it had no trees yet), `alone_log` context
-    alone; `calm_log_us` is its calm length, `condition` its label, for the rung that may read it.
+    `trees_log` the trees (NaN: there were none yet), `fresh_log` the runtime rung while it trusts its state
+    (NaN: it had no trees yet), `alone_log` context alone; `calm_log_us` is its calm length, `condition` its
+    label, for the rung that may read it.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Row:
     miss_log: float
     state_log: float
     slowdown_log: float
+    trees_log: float
     fresh_log: float
     alone_log: float
     calm_log_us: float

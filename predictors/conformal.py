@@ -23,13 +23,22 @@ LEVELS = (0.005, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995)
 INTERVALS = (0.5, 0.9, 0.99)
 """Shares of runs that the central intervals are meant to hold."""
 
+_MEDIAN = LEVELS.index(0.5)
+
 ENDS = ((2, 4), (1, 6), (0, 8))
 """Where in `LEVELS` the low and the high end of each of `INTERVALS` are."""
+
+NORMAL = np.array([-2.576, -1.645, -0.674, 0.0, 0.674, 1.282, 1.645, 2.326, 2.576])
+"""Quantiles (at `LEVELS`) of a normal distribution."""
 
 MOST_WIDTH_LOG = 1.5
 """No interval becomes wider or narrower than by this factor (e^1.5 = 4.5), whatever happens."""
 
+UNTRIED_SCORES = (-5.0, -2.2, -0.8, 0.0, 0.8, 1.6, 2.4, 5.0, 6.0)
+"""Quantiles (at `LEVELS`) of misses over their typical size before any was seen."""
+
 _RATE = 0.04
+_ASSUMED = 30
 _LEAST_SCORES = 60
 _LEAST_SCORE, _MOST_SCORE = 0.1, 10.0
 _RIDGE = 20.0
@@ -62,7 +71,8 @@ class Spread:
 class Calibration:
     """How standardised misses (miss / predicted spread) of one key scattered, predicted before they happened.
 
-    `quantiles` (at `LEVELS`) are empty until enough was seen. Some signs (`predictors.alarms`) announce
+    `quantiles` (at `LEVELS`) are empty before anything was seen; few scores lean on some that are assumed, so
+    that they claim no more than they tell. Some signs (`predictors.alarms`) announce
     larger misses than the predicted spread tells: `alarm` is by how much, `sign_weights` what each adds to
     its log. `count` is how many misses were seen.
     """
@@ -74,14 +84,12 @@ class Calibration:
     @classmethod
     def fit(cls, scores: Floats, signs: Floats) -> "Calibration":
         """Fit on n scores and signs of shape (n, k), k of at least 1: where the large scores begin."""
-        if len(scores) < _LEAST_SCORES:
+        if not len(scores):
             return NOT_CALIBRATED
-        scale = signs.std(axis=0) + 1e-9
-        standard = (signs - signs.mean(axis=0)) / scale
-        slopes = _tail_slopes(standard, np.log(np.clip(np.abs(scores), _LEAST_SCORE, _MOST_SCORE)))
-        found = cls(sign_weights=tuple(np.round(slopes / scale, 4).tolist()))
+        found = cls(sign_weights=_sign_weights(scores, signs))
         alarms = np.array([found.alarm(row) for row in signs])
-        quantiles = np.clip(np.quantile(scores / alarms, LEVELS), -_MOST_QUANTILE, _MOST_QUANTILE)
+        known = np.concatenate([scores / alarms, _assumed_scores()])
+        quantiles = np.clip(np.quantile(known, LEVELS), -_MOST_QUANTILE, _MOST_QUANTILE)
         return replace(found, quantiles=tuple(np.round(quantiles, 4).tolist()), count=len(scores))
 
     @classmethod
@@ -97,7 +105,7 @@ class Calibration:
 
 
 NOT_CALIBRATED = Calibration()
-"""Too few runs were predicted yet."""
+"""No run was predicted yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +118,14 @@ class Widths:
     run: tuple[float, ...] = (0.0,) * len(INTERVALS)
     operators: tuple[float, ...] = (0.0,) * len(INTERVALS)
 
-    def after_run(self, score: float, quantiles: Sequence[float]) -> "Widths":
+    def after_run(self, score: float, quantiles: ArrayLike, doubt: float = 0.0) -> "Widths":
         """Return the widths after a run whose standardised miss was `score`.
 
-        `quantiles` (at `LEVELS`) are those that its intervals were made of, before widening.
+        `quantiles` (at `LEVELS`) are those that its intervals were made of, before widening; `doubt` is that
+        of `doubted`, in the same units.
         """
-        factors = np.exp(self.run)
-        inside = [
-            float(quantiles[low] * factor <= score <= quantiles[high] * factor)
-            for (low, high), factor in zip(ENDS, factors.tolist(), strict=True)
-        ]
+        ends = doubted(widened(quantiles, self.run), doubt)
+        inside = [float(ends[low] <= score <= ends[high]) for low, high in ENDS]
         return replace(self, run=_adapted(self.run, inside))
 
     def after_operators(self, inside: Sequence[float]) -> "Widths":
@@ -153,6 +159,33 @@ def widened(quantiles: ArrayLike, widths_log: Sequence[float]) -> Floats:
     """
     factors = _BETWEEN_ENDS @ np.exp(widths_log)
     return np.asarray(np.maximum.accumulate(np.asarray(quantiles) * factors, axis=-1))
+
+
+def doubted(quantiles: ArrayLike, doubt: float) -> Floats:
+    """Return quantiles at `LEVELS`, shape (..., 9), where their level itself may be off.
+
+    `doubt` is the standard deviation of a normal error of the level, independent of the scatter around it.
+    """
+    known = np.asarray(quantiles, dtype=np.float64)
+    if not doubt:
+        return known
+    median = known[..., _MEDIAN : _MEDIAN + 1]
+    return np.asarray(median + np.sign(NORMAL) * np.hypot(known - median, doubt * NORMAL))
+
+
+def _sign_weights(scores: Floats, signs: Floats) -> tuple[float, ...]:
+    """Return what each sign adds to the log of the scores' tail; nothing while scores are few."""
+    if len(scores) < _LEAST_SCORES:
+        return ()
+    scale = signs.std(axis=0) + 1e-9
+    standard = (signs - signs.mean(axis=0)) / scale
+    slopes = _tail_slopes(standard, np.log(np.clip(np.abs(scores), _LEAST_SCORE, _MOST_SCORE)))
+    return tuple(np.round(slopes / scale, 4).tolist())
+
+
+def _assumed_scores() -> Floats:
+    """Return scores that lie as `UNTRIED_SCORES` say, shape (n,)."""
+    return np.interp((np.arange(_ASSUMED) + 0.5) / _ASSUMED, LEVELS, UNTRIED_SCORES)
 
 
 def _tail_slopes(rows: Floats, targets: Floats) -> Floats:

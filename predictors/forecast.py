@@ -94,7 +94,8 @@ class RunForecast:
     """A forecast of a whole run and, where its operators are known, of each operator.
 
     `operators_us` holds conditional means (they are summed by planners), shape (n_operators,); `scatter`,
-    `stretch_log` (log of predicted over calm) and `widths` tell how single operators scatter around them.
+    `stretch_log` (log of predicted over calm) and `widths` tell how single operators scatter around them,
+    `doubt_log` how far off all of them may be for want of measurements (`predictors.doubt`).
     """
 
     total: LatencyForecast
@@ -103,7 +104,10 @@ class RunForecast:
     scatter: OperatorScatter = DEFAULT_SCATTER
     stretch_log: float = 0.0
     widths: Widths = NO_WIDTHS
+    doubt_log: float = 0.0
 
     def operator_quantiles_us(self) -> NDArray[np.float64]:
         """Return the quantiles of each operator at `LEVELS`, which never fall, shape (n_operators, 9)."""
-        return self.scatter.quantiles_us(self.operators_us, self.stretch_log, self.widths.operators)
+        return self.scatter.quantiles_us(
+            self.operators_us, self.stretch_log, self.widths.operators, self.doubt_log
+        )

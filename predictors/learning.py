@@ -23,6 +23,7 @@ from predictors.graph import Operator
 from predictors.operator_model import FLOOR_US, PRIOR, OperatorModel
 from predictors.quarantine import Reputation, honest_runs
 from predictors.run import Run
+from predictors.trust import Trust
 from predictors.version import PredictorVersion
 
 Floats = NDArray[np.float64]
@@ -207,7 +208,7 @@ class KeyLearner:
             stateless=self._context_alone(runtime.offsets),
             correction_gain=_correction_gain(rows),
             breaks=Breaks.fit(rows),
-            trust=min(self._live / self._schedule.frozen_after_runs, 1.0),
+            trust=Trust.fit(rows, self._live),
             trained_runs=self.version.calm_runs + self._live,
         )
         metrics = self._judge(candidate, [row for row in rows[cut:] if row.group])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.conformal import ENDS, LEVELS, widened
+from predictors.conformal import ENDS, LEVELS, doubted, widened
 
 Floats = NDArray[np.float64]
 Cells = NDArray[np.uint8]
@@ -72,16 +72,32 @@ class OperatorScatter:
             table[:, _MEDIAN + 1 :] = np.maximum(table[:, _MEDIAN + 1 :], 0.0)
         return cls(np.asarray(np.round(np.clip(table, -_MOST_LOG, _MOST_LOG), 4), dtype=np.float64))
 
-    def quantiles_us(self, operators_us: Floats, stretch_log: float, widths_log: Sequence[float]) -> Floats:
-        """Return the quantiles of each operator at `LEVELS`, shape (n, 9), never falling along a row."""
-        logs = widened(self.table, widths_log)[cells_of(operators_us, stretch_log)]
+    def quantiles_us(
+        self,
+        operators_us: Floats,
+        stretch_log: float,
+        widths_log: Sequence[float],
+        doubt_log: float = 0.0,
+    ) -> Floats:
+        """Return the quantiles of each operator at `LEVELS`, shape (n, 9), never falling along a row.
+
+        `doubt_log` is how far off (standard deviation, log) all of them together may be.
+        """
+        table = doubted(widened(self.table, widths_log), doubt_log)
+        logs = table[cells_of(operators_us, stretch_log)]
         return np.asarray(operators_us[:, None] * np.exp(logs))
 
     def inside(
-        self, latency_us: Floats, operators_us: Floats, stretch_log: float, widths_log: Sequence[float]
+        self,
+        latency_us: Floats,
+        operators_us: Floats,
+        stretch_log: float,
+        widths_log: Sequence[float],
+        doubt_log: float = 0.0,
     ) -> list[float]:
         """Return the share of operators that each interval held."""
-        logs = widened(self.table, widths_log)[cells_of(operators_us, stretch_log)]
+        table = doubted(widened(self.table, widths_log), doubt_log)
+        logs = table[cells_of(operators_us, stretch_log)]
         misses = misses_of(latency_us, operators_us)
         return [float(((logs[:, low] <= misses) & (misses <= logs[:, high])).mean()) for low, high in ENDS]
 

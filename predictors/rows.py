@@ -51,6 +51,7 @@ def rows_of(
         miss_log=wandering_log,
         state_log=similar_residual(calm, before),
         slowdown_log=before.slowdown_log(query.started_at_us),
+        trees_log=expected.trees_log,
         fresh_log=expected.fresh.median if version.learned else nan,
         alone_log=expected.alone.median,
         calm_log_us=calm.log_total_us,
@@ -69,6 +70,7 @@ def _cut(  # noqa: PLR0917
         group="",
         weight=_STRETCH_WEIGHT,
         predicted=nan,
+        trees_log=nan,
         fresh_log=nan,
         calm_log_us=length_log,
     )

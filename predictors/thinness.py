@@ -37,6 +37,9 @@ def cover(version: PredictorVersion, query: RunQuery, rung: Rung) -> Coverage:
         types = tuple(sorted({operator.op_type for operator in query.operators}))
         return Coverage(0.0, types, (f"nothing was learned for it: {version.key} answers instead",))
     calm = version.calm.calm(query)
+    if not version.trained_runs:
+        instead = "its relatives answer" if version.grounds.lent else "the physical prior answers"
+        return Coverage(0.0, calm.fallback, (f"nothing was learned for it: {instead}",))
     few = too_few_runs(version, rung)
     unknown = None if _timed_itself(version, query, rung) else _unknown_part(version, query)
     return Coverage(calm.learned, calm.fallback, tuple(filter(None, (few, unknown))))

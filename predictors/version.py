@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from math import exp, log
+from math import exp, hypot, log, nan
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,20 @@ from numpy.typing import NDArray
 from predictors.alarms import signs_of
 from predictors.breaks import Breaks
 from predictors.calm_model import Calm, CalmModel
-from predictors.conformal import NO_WIDTHS, NOT_CALIBRATED, Calibration, Spread, widened
+from predictors.conformal import (
+    NO_WIDTHS,
+    NOT_CALIBRATED,
+    UNTRIED_SCORES,
+    Calibration,
+    Spread,
+    doubted,
+    widened,
+)
 from predictors.context_features import CONTEXT_FEATURES_VERSION, FROZEN_NAMES, NAMES, context_vector
 from predictors.context_model import ContextModel, Stretch
 from predictors.device_state import DeviceState, group_of
-from predictors.expectation import Expectation, around, from_stretch
+from predictors.doubt import RELATIVES, Grounds, is_cpu
+from predictors.expectation import Expectation, around, from_stretch, untried
 from predictors.forecast import Coverage, LatencyForecast, RunForecast, Rung
 from predictors.graph import Operator
 from predictors.operator_model import FLOOR_US, OperatorSample
@@ -33,17 +42,17 @@ from predictors.operator_scatter import DEFAULT_SCATTER, OperatorScatter
 from predictors.run import PredictorKey, Run, RunQuery
 from predictors.software import current, merged
 from predictors.state_features import similar_residual, state_vector
+from predictors.trust import CALM_AND_STATE, Trust
 
 Floats = NDArray[np.float64]
 
-FORMAT = 6
+FORMAT = 7
 ALL_RUNGS = tuple(Rung)
 
 _PLAIN_FIELDS = (
     *(
         "levels",
         "condition_log",
-        "trust",
         "correction_gain",
         "calm_source",
         "calm_runs",
@@ -83,8 +92,8 @@ class PredictorVersion:
     """How much of the state's mean recent miss the next run is expected to show (0 to 1)."""
     breaks: Breaks = field(default_factory=Breaks)
     """When the newest runs stop telling the next one, and context alone does."""
-    trust: float = 0.0
-    """How far (0 to 1) the runtime rung rests on its trees; the rest is the fast state alone."""
+    trust: Trust = CALM_AND_STATE
+    """How far the runtime rung rests on its trees and on recent runs while the state is fresh."""
     samples: tuple[OperatorSample, ...] = ()
     """What calm runs measured of operators: from it a restarted learner knows what siblings start from."""
     calm_source: str = "physical prior"
@@ -112,6 +121,11 @@ class PredictorVersion:
         """Whether the runtime rung has trees of its own, and context alone has too."""
         return self.runtime.median is not None and self.stateless.median is not None
 
+    @property
+    def live_runs(self) -> int:
+        """Runs that it rests on beyond its calm profile."""
+        return max(self.trained_runs - self.calm_runs, 0)
+
     @cached_property
     def _bytes(self) -> bytes:
         return json.dumps(self._to_json(), sort_keys=True, separators=(",", ":")).encode()
@@ -138,6 +152,7 @@ class PredictorVersion:
             context_frozen=ContextModel.from_json(content["context_frozen"]),
             runtime=ContextModel.from_json(content["runtime"]),
             stateless=ContextModel.from_json(content["stateless"]),
+            trust=Trust(**content["trust"]),
             breaks=Breaks(tuple(content["breaks"]["weights"]), content["breaks"]["scale"]),
             spreads={
                 Rung(rung): Spread(tuple(item["quantiles"]), item["smear_log"])
@@ -162,6 +177,7 @@ class PredictorVersion:
             "context_frozen": self.context_frozen.to_json(),
             "runtime": self.runtime.to_json(),
             "stateless": self.stateless.to_json(),
+            "trust": asdict(self.trust),
             "breaks": asdict(self.breaks),
             "spreads": {
                 rung.value: {"quantiles": list(item.quantiles), "smear_log": item.smear_log}
@@ -189,17 +205,18 @@ class PredictorVersion:
     def expectation(self, row: Floats, group: str, state_log: float) -> Expectation:
         """Return log(total / calm) before the correction by recent misses.
 
-        While the state is fresh, the trees as far as trusted and the rest by recent runs (`state_log`);
-        as far as it is not, context alone.
+        While the state is fresh, trees and recent runs (`state_log`) as far as each is trusted; as far as it
+        is not, context alone.
         """
-        alone = self.stateless.predict(row, group)
+        alone, trust = self.stateless.predict(row, group), self.trust
         fresh = self.runtime.predict(row, group)
-        trust = self.trust if self.runtime.median is not None else 0.0
-        fresh = Stretch(trust * fresh.median, fresh.spread, trust * fresh.log_mean).shifted(
-            (1.0 - trust) * state_log
+        trees_log = fresh.median if self.runtime.median is not None else nan
+        fresh = Stretch(trust.trees * fresh.median, fresh.spread, trust.trees * fresh.log_mean).shifted(
+            trust.state * state_log
         )
         share = self.breaks.share(row)
-        return Expectation(fresh.blended(alone, share, self.breaks.stays(row)), fresh, alone, share)
+        blended = fresh.blended(alone, share, self.breaks.stays(row))
+        return Expectation(blended, fresh, alone, share, trees_log)
 
     def expected(self, query: RunQuery, state: DeviceState) -> tuple[Floats, Expectation]:
         """Return a run's vector and what the runtime rung expects of it; the newest answer is remembered.
@@ -223,7 +240,8 @@ class PredictorVersion:
         coverage = Coverage(calm.learned, calm.fallback)
         forecasts = {}
         for rung in rungs:
-            total = self._total(rung, query, calm, state)
+            doubt_log = self.doubt_log(query, rung)
+            total = self._total(rung, query, calm, state, doubt_log)
             scale = total.mean_us / exp(calm.log_total_us)
             forecasts[rung] = RunForecast(
                 total,
@@ -232,6 +250,7 @@ class PredictorVersion:
                 self.scatters.get(rung, DEFAULT_SCATTER),
                 log(scale),
                 self._valid(state, query).widths if rung is Rung.RUNTIME else NO_WIDTHS,
+                doubt_log,
             )
         return forecasts
 
@@ -244,7 +263,7 @@ class PredictorVersion:
         profiled); `operators` may be any operators, splits included, not only those of `query`.
         """
         calm = self.calm.calm(query)
-        total = self._total(rung, query, calm, state)
+        total = self._total(rung, query, calm, state, 0.0)
         return np.exp(self.calm.operators.log_latency_us(operators)) * (
             total.mean_us / exp(calm.log_total_us)
         )
@@ -254,10 +273,31 @@ class PredictorVersion:
         share = self.expected(query, state)[1].share
         return share * self._valid(state, query).bias.correction_log(self.correction_gain)
 
+    @cached_property
+    def grounds(self) -> Grounds:
+        """What its levels rest on: where they do not, intervals are wider."""
+        operators = self.calm.operators
+        return Grounds(
+            networks=len(self.calm.known),
+            types=operators.seen_types,
+            met=frozenset(self.runtime.offsets),
+            lent=bool(operators.law.log_rates),
+            cpu=is_cpu(self.key.processor),
+        )
+
+    def doubt_log(self, query: RunQuery, rung: Rung) -> float:
+        """Return how far off (standard deviation, log) all of a rung's answer may be; 0 if it was measured.
+
+        A query of another key asks what this processor tells of a relative.
+        """
+        calm, later = self.calm.calm(query), rung is Rung.RUNTIME
+        own = self.grounds.doubt_log(query, calm.log_operators_us, known=calm.known, later=later)
+        return own if query.key == self.key else max(own, RELATIVES)
+
     @property
     def standard(self) -> tuple[float, ...]:
         """Quantiles (at `LEVELS`) of the runtime rung's miss over its spread, before any widening."""
-        return self.calibration.quantiles or self.runtime.standard
+        return self.calibration.quantiles or UNTRIED_SCORES
 
     def absorb(self, state: DeviceState, run: Run) -> DeviceState:
         """Return the device's state after a finished run: the fast clock, constant time.
@@ -274,14 +314,19 @@ class PredictorVersion:
         stretch = expected.stretch
         miss, correction = residual - stretch.median, self.correction_log(query, state)
         state = self._valid(state, query)
-        score = Score((miss - correction) / stretch.spread, signs_of(row))
+        spread, doubt_log = untried(stretch, self.live_runs).spread, self.doubt_log(query, Rung.RUNTIME)
+        score = Score((miss - correction) / hypot(spread, doubt_log), signs_of(row))
         alarm = self.calibration.alarm(score.signs)
-        widths = state.widths.after_run(score.value / alarm, self.standard)
+        widths = state.widths
+        if not query.calibration:
+            # An idle device tells nothing of how far runs under load will be off.
+            scale = alarm * spread
+            widths = widths.after_run((miss - correction) / scale, self.standard, doubt_log / scale)
         if 0 < len(run.latency_us) == len(calm.log_operators_us):
             stretch_log = stretch.log_mean + correction
             operators_us = np.exp(calm.log_operators_us + stretch_log)
             scatter = self.scatters.get(Rung.RUNTIME, DEFAULT_SCATTER)
-            held = scatter.inside(run.latency_us, operators_us, stretch_log, widths.operators)
+            held = scatter.inside(run.latency_us, operators_us, stretch_log, widths.operators, doubt_log)
             widths = widths.after_operators(held)
         broke = self.breaks.broke(row, residual - expected.fresh.median, residual - expected.alone.median)
         bias = state.bias.after(miss, stretch.spread, expected.share)
@@ -291,16 +336,19 @@ class PredictorVersion:
         )
         return replace(absorbed, widths=widths, software=merged(state.software, query)), score
 
-    def _total(self, rung: Rung, query: RunQuery, calm: Calm, state: DeviceState) -> LatencyForecast:
+    def _total(
+        self, rung: Rung, query: RunQuery, calm: Calm, state: DeviceState, doubt_log: float
+    ) -> LatencyForecast:
         if rung is Rung.RUNTIME:
             row, expected = self.expected(query, state)
-            shifted = expected.stretch.shifted(self.correction_log(query, state))
+            shifted = untried(expected.stretch, self.live_runs).shifted(self.correction_log(query, state))
             factor = self.calibration.alarm(signs_of(row))
-            standard = widened(self.standard, self._valid(state, query).widths.run)
-            return from_stretch(calm, shifted, factor * standard)
+            standard = factor * widened(self.standard, self._valid(state, query).widths.run)
+            return from_stretch(calm, shifted, doubted(standard, doubt_log / shifted.spread))
         if rung is Rung.CONTEXT_FROZEN:
             frozen, row = self.context_frozen, self.expected(query, state)[0]
-            return from_stretch(calm, frozen.predict(row, group_of(query)), np.array(frozen.standard))
+            stretch = frozen.predict(row, group_of(query))
+            return from_stretch(calm, stretch, doubted(frozen.standard, doubt_log / stretch.spread))
         shift = 0.0
         if rung is Rung.PER_CONDITION:
             shift = self.condition_log.get(query.condition or "", 0.0)
@@ -308,4 +356,4 @@ class PredictorVersion:
             shift = self._valid(state, query).slowdown_log(query.started_at_us)
         spread = self.spreads.get(rung, Spread())
         point = calm.log_total_us + shift
-        return around(point, point + np.array(spread.quantiles), point + spread.smear_log)
+        return around(point, point + doubted(spread.quantiles, doubt_log), point + spread.smear_log)

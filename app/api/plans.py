@@ -135,9 +135,8 @@ def _answer(answer: PlanAnswer) -> Response:
                 },
             }
             for place in answer.used
-            if place.serving is not None
         },
-        "unavailable": answer.unavailable,
+        "unavailable": [],
         "recent_error": {side: error._asdict() for side, error in answer.recent_error.items()},
         "impossible": answer.impossible,
         "chosen": answer.choice,

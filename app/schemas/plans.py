@@ -183,7 +183,11 @@ class RecentErrorOut(BaseModel):
 
 
 class PlanAnswerOut(BaseModel):
-    """Plans ranked by the objective; `unavailable` processors have no predictor yet and were left out."""
+    """Plans ranked by the objective, over every processor asked for.
+
+    `unavailable` once named processors without a predictor; relatives or the physical prior answer for these
+    now, so that it is empty.
+    """
 
     plans: list[PlanOut]
     chosen: ChosenOut | None

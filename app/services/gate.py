@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from app.errors import NotFoundError
 from app.services import targets
-from app.services.predict import RUNTIME, NothingLearnedError, PredictService, Question
+from app.services.predict import RUNTIME, PredictService, Question
 from app.services.shelf import Shelf
 from app.services.situations import Subject
 from app.services.targets import Processor
@@ -111,10 +111,7 @@ class GateService:
     def _processor(self, question: GateQuestion, place: Place, processor: Processor) -> ProcessorVerdict:
         name = processor.info.name
         subject = Subject(name, device_id=place.device_id, soc=place.soc, digest=question.digest)
-        try:
-            prediction = self._predictions.predict(Question(subject, context=question.context))
-        except NothingLearnedError:
-            return ProcessorVerdict(name, Verdict.TOO_THIN, {}, ["no predictor was learned for it yet"])
+        prediction = self._predictions.predict(Question(subject, context=question.context))
         quantiles_us = prediction.forecasts[RUNTIME].total.quantiles_us
         latency_us = {level: quantiles_us[LEVELS.index(level)] for level in sorted(question.limits_us)}
         unsupported = sorted(

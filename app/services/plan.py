@@ -76,9 +76,8 @@ class PlanQuestion:
 class PlanAnswer:
     """Ranked plans, what could not be planned and why, and what the answer rests on.
 
-    `choice` is the plan to run; `unavailable` names processors left out because nothing was learned for them
-    yet; `learned` and `support` are what executed plans and runs have taught of the `used` processors,
-    `coverage` what their predictors know of the models asked for.
+    `choice` is the plan to run; `learned` and `support` are what executed plans and runs have taught of the
+    `used` processors, `coverage` what their predictors know of the models asked for.
     """
 
     plans: Sequence[Plan]
@@ -86,7 +85,6 @@ class PlanAnswer:
     choice: Choice | None
     target: Target
     used: Sequence[Processor]
-    unavailable: Sequence[str]
     recent_error: Mapping[str, RungError]
     learned: LearnedCosts
     support: Mapping[str, ProcessorSupport]
@@ -142,10 +140,9 @@ class PlanService:
                 device_id=question.device_id,
                 soc=question.soc,
                 context=question.context,
+                named=question.processors,
             )
-            chosen = _chosen(target, question)
-            used = [place for place in chosen if place.serving is not None]
-            unavailable = [place.info.name for place in chosen if place.serving is None]
+            used = _chosen(target, question)
             framework = used[0].key.framework if used else ""
             graphs = [
                 self._kernels.graph(
@@ -164,7 +161,6 @@ class PlanService:
             choice=None,
             target=target,
             used=used,
-            unavailable=unavailable,
             recent_error=recent_error,
             learned=self._feedback.learned(target.soc, {place.info.name: place.info.kind for place in used}),
             support={
@@ -178,7 +174,7 @@ class PlanService:
             coverage=plan_coverage(used, networks),
         )
         if not used:
-            return replace(answer, impossible=_nothing_learned(question))
+            return replace(answer, impossible=_no_processor(question))
         costs = PredictedCosts(
             replace(target, processors=tuple(used)),
             learned=answer.learned,
@@ -249,6 +245,6 @@ def _models(models: Sequence[ModelToPlan], graphs: Sequence[KernelGraph]) -> lis
     ]
 
 
-def _nothing_learned(question: PlanQuestion) -> list[Impossible]:
-    reason = "nothing was learned for these processors yet; an agent must send calm runs first"
+def _no_processor(question: PlanQuestion) -> list[Impossible]:
+    reason = "it told of no processor yet; its agent must send runs first"
     return [Impossible(name, reason) for name in question.strategies or all_strategies()]

@@ -102,5 +102,4 @@ def _numbers(context: Mapping[str, float | bool]) -> dict[str, float]:
 
 
 def _version(place: Processor) -> PredictorVersion:
-    assert place.serving is not None, "only processors with a predictor are planned for"
     return place.serving.version

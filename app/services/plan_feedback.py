@@ -58,7 +58,7 @@ class PlanFeedback:
                     self._read_executions(connection)
                     self._read_copies(connection)
                 self._mark = mark
-            return self._by_soc[soc].learned(kinds)
+            return self._by_soc.get(soc, CostLearner()).learned(kinds)
 
     def _read_executions(self, connection: Connection) -> None:
         since_us = self._stored_at_us - OVERLAP_US

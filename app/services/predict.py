@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from app.errors import Fault, InvalidRequestError, NotFoundError
+from app.errors import Fault, InvalidRequestError
 from app.schemas.predictions import PredictionRequestDecoded
 from app.services.decoding import decode_envelope, decode_part
 from app.services.operators import decode_operator
@@ -21,12 +21,6 @@ OFFLINE, RUNTIME = Rung.CALM, Rung.RUNTIME
 
 MOST_AT_ONCE = 1_000
 """Kernels of the largest model that is predicted without leaving the event loop."""
-
-
-class NothingLearnedError(NotFoundError):
-    """No predictor has been learned for that processor yet."""
-
-    title = "Nothing learned yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +99,13 @@ class PredictService:
     def predict(self, question: Question) -> Prediction:
         """Forecast an unprofiled run that would start now.
 
-        Raises `NotFoundError` (device, SoC, model or predictor unknown) or `InvalidRequestError`
-        (processor).
+        Raises `NotFoundError` (device or model unknown) or `InvalidRequestError` (processor).
         """
         return _predict(self._situations.look_up(question.subject), question)
 
 
 def _predict(situation: Situation, question: Question) -> Prediction:
     place = situation.place
-    if place.serving is None:
-        raise NothingLearnedError(
-            f"No predictor has been learned for {place.info.name} of {situation.soc} yet; "
-            "its agent must send calm runs first."
-        )
     context = situation.context
     if question.context is not None:
         context = {name: float(value) for name, value in question.context.items() if value is not None}

@@ -85,11 +85,12 @@ class Situations:
                 soc=subject.soc,
                 context=None,
                 framework=subject.framework,
+                named=(subject.processor,),
             )
             place = target.processor(subject.processor)
             kernels: Sequence[Operator] = ()
             mapping = "request"
-            if subject.digest is not None and place.serving is not None:
+            if subject.digest is not None:
                 kernels, mapping = self._kernels.kernels(
                     connection, subject.digest, framework=place.key.framework, processor=subject.processor
                 )

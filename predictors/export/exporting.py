@@ -25,4 +25,5 @@ def export_version(version: PredictorVersion) -> Exported:
         standard=version.standard,
         calibration=version.calibration,
         scatter=version.scatters.get(Rung.RUNTIME, DEFAULT_SCATTER),
+        grounds=version.grounds,
     )

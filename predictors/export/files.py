@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from predictors.breaks import Breaks
 from predictors.conformal import Calibration
+from predictors.doubt import Grounds
 from predictors.export.onnx_predictor import Exported
 from predictors.operator_scatter import OperatorScatter
 from predictors.run import PredictorKey
@@ -27,6 +28,7 @@ def to_files(exported: Exported) -> dict[str, bytes]:
         "standard": list(exported.standard),
         "calibration": asdict(exported.calibration),
         "scatter": exported.scatter.to_json(),
+        "grounds": exported.grounds.to_json(),
     }
     text = json.dumps(beside, indent=1, sort_keys=True).encode()
     return {CALM: exported.calm, RUNTIME: exported.runtime, BESIDE: text}
@@ -45,5 +47,6 @@ def from_files(files: Mapping[str, bytes]) -> Exported:
         breaks=Breaks(tuple(breaks["weights"]), breaks["scale"]),
         calibration=Calibration.from_json(beside.pop("calibration")),
         scatter=OperatorScatter.from_json(beside.pop("scatter")),
+        grounds=Grounds.from_json(beside.pop("grounds")),
         **beside,
     )

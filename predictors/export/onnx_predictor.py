@@ -16,6 +16,7 @@ from predictors.context_features import context_vector
 from predictors.correction import coordinates
 from predictors.cost_law import kinds
 from predictors.device_state import DeviceState, group_of
+from predictors.doubt import Grounds
 from predictors.features import feature_matrix
 from predictors.forecast import Coverage, LatencyForecast, RunForecast
 from predictors.graph import Operator
@@ -36,8 +37,8 @@ class Exported:
     `reference` names the calm profile (a state kept against another one is not used), `trees_reference` the
     trees (how far others were off is not used), `levels` are the calm levels of context fields, `breaks` says
     when the state stops to count, `correction_gain` how much of its bias is expected to stay, `standard` the
-    quantiles of standardised misses, `calibration` what widens them, `scatter` how single
-    operators scatter.
+    quantiles of standardised misses, `calibration` what widens them, `scatter` how single operators scatter,
+    `grounds` where levels are guesses.
     """
 
     key: PredictorKey
@@ -53,6 +54,7 @@ class Exported:
     standard: tuple[float, ...]
     calibration: Calibration
     scatter: OperatorScatter
+    grounds: Grounds
 
 
 def known_name(model: str, profiled: bool) -> str:
@@ -86,6 +88,7 @@ class OnnxPredictor:
         vector = [*context_vector(query, calm, exported.levels), *state_vector(query, calm, state)]
         alarm = exported.calibration.alarm(signs_of(np.array(vector)))
         share = exported.breaks.share(np.array(vector))
+        doubt_log = exported.grounds.doubt_log(query, calm.log_operators_us, known=calm.known, later=True)
         feed: Feed = {
             "circumstances": np.array([vector[: self._width]], dtype=np.float32),
             "group": np.array([group_of(query)], dtype=object),
@@ -95,6 +98,7 @@ class OnnxPredictor:
             "share": np.array([share]),
             "stays": np.array([exported.breaks.stays(np.array(vector))]),
             "standard": alarm * widened(exported.standard, state.widths.run),
+            "doubt_log": np.array([doubt_log]),
         }
         outputs = ["mean_us", "quantiles_us", "stretch"]
         mean_us, quantiles, stretch = self._runtime.run(outputs, _taken(self._runtime, feed))
@@ -105,6 +109,7 @@ class OnnxPredictor:
             exported.scatter,
             log(float(stretch[0])),
             state.widths,
+            doubt_log,
         )
 
     def calm(self, query: RunQuery) -> Calm:

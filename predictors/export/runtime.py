@@ -1,28 +1,30 @@
 """The runtime rung as an ONNX graph: circumstances, calm length and state in, the forecast out.
 
 Inputs: `circumstances` float32 (1, width), the vector of `PredictorVersion.expected`; `group` string (1,);
-`log_calm_us`, `state_log`, `correction_log`, `share` (how far the state counts in the median) and `stays`
-(the chance that it still tells the run) float64 (1,); `standard` float64 (9,), the quantiles of the
-standardised miss as the device and what announces larger ones widen them.
+`log_calm_us`, `state_log`, `correction_log`, `share` (how far the state counts in the median), `stays` (the
+chance that it still tells the run) and `doubt_log` (`predictors.doubt`) float64 (1,); `standard`
+float64 (9,), the quantiles of the standardised miss as the device and what announces larger ones widen them.
 Outputs: `mean_us` float64 (1,); `quantiles_us` float64 (9,), at `LEVELS`; `stretch` float64 (1,): what calm
 operator latencies are to be multiplied by to give conditional means.
 """
 
 import lightgbm
+import numpy as np
 import onnx
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from predictors.boosted import Boosted
-from predictors.conformal import LEVELS
+from predictors.conformal import LEVELS, NORMAL
 from predictors.context_features import FROZEN_NAMES
 from predictors.context_model import LEAST_SPREAD, ContextModel
+from predictors.expectation import UNTRIED_RUNS, UNTRIED_SPREAD
 from predictors.export.graphs import Builder, Declared
 from predictors.version import PredictorVersion
 
 STRING, DOUBLE, FLOAT = onnx.TensorProto.STRING, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT
 
-_SCALARS = ("log_calm_us", "state_log", "correction_log", "share", "stays")
+_SCALARS = ("log_calm_us", "state_log", "correction_log", "share", "stays", "doubt_log")
 
 
 def runtime_graph(version: PredictorVersion) -> bytes:
@@ -30,17 +32,17 @@ def runtime_graph(version: PredictorVersion) -> bytes:
     build = Builder()
     model = version.runtime
     learned, spread, mean = _stretch(build, model, "circumstances")
-    one = build.constant([1.0])
-    trust = build.constant([version.trust if model.median is not None else 0.0])
-    rest = build.op("Mul", build.op("Sub", one, trust), "state_log")
-    median = build.op("Add", build.op("Mul", trust, learned), rest)
-    mean = build.op("Add", build.op("Mul", trust, mean), rest)
+    trees = build.constant([version.trust.trees])
+    recent = build.op("Mul", build.constant([version.trust.state]), "state_log")
+    median = build.op("Add", build.op("Mul", trees, learned), recent)
+    mean = build.op("Add", build.op("Mul", trees, mean), recent)
     edges = [build.indexes(edge) for edge in (0, len(FROZEN_NAMES), 1)]
     alone = _stretch(build, version.stateless, build.op("Slice", "circumstances", *edges))
     blended = _blended(build, "share", median, alone[0])
     spread = _blended(
         build, "stays", *(_reach(build, part, blended) for part in ((median, spread), (alone[0], alone[1])))
     )
+    spread = _untried(build, spread, version.live_runs)
     mean = _blended(build, "share", mean, alone[2])
     median = blended
     median, mean = (build.op("Add", value, "correction_log") for value in (median, mean))
@@ -76,6 +78,24 @@ def _stretch(build: Builder, model: ContextModel, rows: str) -> tuple[str, str, 
     return median, spread, build.op("Add", median, smear)
 
 
+def _untried(build: Builder, spread: str, live_runs: int) -> str:
+    """Add what few runs make of a spread."""
+    runs = live_runs + UNTRIED_RUNS
+    seen = build.op("Mul", spread, build.constant([live_runs / runs]))
+    return build.op("Add", seen, build.constant([UNTRIED_SPREAD * UNTRIED_RUNS / runs]))
+
+
+def _doubted(build: Builder, logs: str) -> str:
+    """Add what doubt of the level makes of quantiles around a point (`predictors.conformal.doubted`)."""
+    place = LEVELS.index(0.5)
+    median = build.op("Slice", logs, *(build.indexes(edge) for edge in (place, place + 1, 0)))
+    away = build.op("Sub", logs, median)
+    doubt = build.op("Mul", build.constant(NORMAL), "doubt_log")
+    squares = (build.op("Mul", part, part) for part in (away, doubt))
+    wide = build.op("Sqrt", build.op("Add", *squares))
+    return build.op("Add", median, build.op("Mul", build.constant(np.sign(NORMAL)), wide))
+
+
 def _blended(build: Builder, share: str, own: str, other: str) -> str:
     rest = build.op("Sub", build.constant([1.0]), share)
     return build.op("Add", build.op("Mul", share, own), build.op("Mul", rest, other))
@@ -103,7 +123,7 @@ def _trees(build: Builder, boosted: Boosted, rows: str) -> str:
 
 def _forecast(build: Builder, point: str, spread: str, log_mean: str) -> tuple[str, str]:
     """Add the mean and the quantiles around the point, in order and within bounds."""
-    logs = build.op("Add", point, build.op("Mul", spread, "standard"))
+    logs = build.op("Add", point, _doubted(build, build.op("Mul", spread, "standard")))
     mean, p50, all_us = (
         build.op("Exp", build.clipped(value, -1.0, 25.0)) for value in (log_mean, point, logs)
     )

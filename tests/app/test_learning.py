@@ -136,18 +136,62 @@ def test_a_new_driver_is_a_change_point_from_batch_to_version(client: TestClient
     assert "adreno 512.490 → 512.500" in reasons
 
 
-def test_nothing_learned_yet_is_said_so(client: TestClient) -> None:
-    send(client, phone.session(calm_runs=1, loaded_runs=0))
-    response = client.post(
-        "/v1/predictions",
-        json={
-            "device_id": phone.DEVICE_ID,
-            "processor": phone.PROCESSOR,
-            "model": {"digest": phone.digest("small")},
-        },
-    )
+CONV = {
+    "op_type": "Conv",
+    "inputs": [[1, 64, 56, 56], [64, 64, 3, 3]],
+    "outputs": [[1, 64, 56, 56]],
+    "attributes": {"strides": [1, 1], "pads": [1, 1, 1, 1]},
+}
+
+
+def assert_a_guess(answer: dict[str, Any]) -> None:
+    """The physical prior answers: finite, honestly wide, and it says so."""
+    for side in ("offline", "runtime"):
+        coverage, interval = answer[side]["coverage"], answer[side]["interval_us"]
+        assert (coverage["learned"], coverage["too_thin"]) == (0.0, True)
+        assert "physical prior" in coverage["reasons"][0]
+        assert answer[side]["predictor"]["borrowed_from"] is None
+        assert 10.0 < interval["high"] / interval["low"] < 100.0
+        assert interval["low"] < answer[side]["total_us"]["p50"] < interval["high"]
+        assert answer[side]["total_us"]["p99"] < 20.0 * answer[side]["total_us"]["p50"]
+
+
+def test_before_anything_was_learned_the_physical_prior_answers(client: TestClient) -> None:
+    (first,) = phone.session(calm_runs=1, loaded_runs=0)
+    send(client, [first])
+    assert_a_guess(predict(client, model={"digest": first["runs"][0]["model"]["digest"]}))
+
+
+@pytest.mark.parametrize("processor", ["cpu-big-4", "gpu", "npu:1"])
+def test_an_empty_service_answers_for_any_soc(client: TestClient, processor: str) -> None:
+    request = {"soc": "SoC 9", "processor": processor, "operators": [CONV] * 4}
+    answer = client.post("/v1/predictions", json=request)
+    assert answer.status_code == 200, answer.text
+    assert_a_guess(answer.json())
+    slower = request | {"operators": [CONV] * 40}
+    longer = client.post("/v1/predictions", json=slower).json()["offline"]["total_us"]["p50"]
+    assert longer == pytest.approx(10.0 * answer.json()["offline"]["total_us"]["p50"], rel=0.05)
+
+
+def test_an_unknown_soc_and_an_unknown_processor_borrow_from_the_nearest_known(learned: TestClient) -> None:
+    own = predict(learned)
+    for place in ({"soc": "SoC 9", "processor": "cpu-big-4"}, {"soc": "SoC 1", "processor": "cpu:7"}):
+        side = predict(learned, device_id=None, **place)["offline"]
+        assert side["predictor"]["borrowed_from"] == "SoC 1/cpu:0/onnxruntime"
+        assert side["coverage"]["too_thin"]
+        assert side["coverage"]["learned"] == 0.0
+        assert side["total_us"]["p50"] == pytest.approx(own["offline"]["total_us"]["p50"])
+        assert side["interval_us"]["low"] < 0.5 * own["offline"]["interval_us"]["low"]
+    strange = {"soc": "SoC 1", "processor": "cqu:0", "operators": [CONV]}
+    refused = learned.post("/v1/predictions", json=strange)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/processor")
+
+
+def test_a_misspelt_processor_of_an_unknown_soc_is_not_found(client: TestClient) -> None:
+    request = {"soc": "SoC 9", "processor": "cqu", "operators": [CONV]}
+    response = client.post("/v1/predictions", json=request)
     assert response.status_code == 404
-    assert response.json()["title"] == "Nothing learned yet"
+    assert "cpu, gpu, npu" in response.json()["detail"]
 
 
 def test_a_new_processor_answers_from_the_first_request_and_says_what_it_borrowed(
@@ -162,7 +206,10 @@ def test_a_new_processor_answers_from_the_first_request_and_says_what_it_borrowe
         assert answer[side]["predictor"]["borrowed_from"] == "SoC 1/cpu:0/onnxruntime"
     own = predict(learned)
     assert own["runtime"]["predictor"]["borrowed_from"] is None
-    assert answer["offline"]["total_us"] == own["offline"]["total_us"]
+    for figure in ("mean", "p50"):
+        assert answer["offline"]["total_us"][figure] == own["offline"]["total_us"][figure]
+    assert answer["offline"]["interval_us"]["low"] < 0.5 * own["offline"]["interval_us"]["low"]
+    assert answer["offline"]["interval_us"]["high"] > 2.0 * own["offline"]["interval_us"]["high"]
 
 
 def test_the_very_first_run_of_a_service_counts(client: TestClient, database: Database) -> None:

@@ -134,13 +134,27 @@ def test_what_cannot_be_planned_is_said(client: TestClient, digest: str) -> None
     assert capped["plans"] == []
 
 
-def test_a_device_without_predictors_gets_an_answer_that_says_so(client: TestClient) -> None:
+def test_before_anything_was_learned_plans_rest_on_the_physical_prior_and_say_so(client: TestClient) -> None:
     send(client, phone.session(calm_runs=1, loaded_runs=0))
     digest = client.post("/v1/models", content=light("squeezenet")).json()["digest"]
-    answer = ask(client, digest)
-    assert answer["plans"] == []
-    assert answer["unavailable"] == [phone.PROCESSOR]
-    assert {item["strategy"] for item in answer["impossible"]} == set(all_strategies())
+    of_nobody = {"device_id": None, "soc": "SoC 9", "processors": ["cpu-big-4", "gpu"]}
+    for fields, names in (({}, [phone.PROCESSOR]), (of_nobody, ["cpu-big-4", "gpu"])):
+        answer = ask(client, digest, **fields)
+        PlanAnswerOut.model_validate(answer)
+        assert answer["plans"]
+        assert answer["unavailable"] == []
+        assert list(answer["predictors"]) == names
+        for predictor in answer["predictors"].values():
+            assert predictor["coverage"]["runtime"]["too_thin"]
+            assert "physical prior" in predictor["coverage"]["runtime"]["reasons"][0]
+        assert answer["plans"][0]["latency_us"]["p99"] > 3.0 * answer["plans"][0]["latency_us"]["p50"]
+
+
+def test_processors_of_an_unknown_soc_must_be_named(client: TestClient) -> None:
+    digest = client.post("/v1/models", content=light("squeezenet")).json()["digest"]
+    response = client.post("/v1/plan", json={"models": [{"digest": digest}], "soc": "SoC 9"})
+    assert response.status_code == 404
+    assert "name processors" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(

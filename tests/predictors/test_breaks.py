@@ -55,6 +55,7 @@ def row(number: int, stretch: float, fresh: float, alone: float, features: Float
         miss_log=0.0,
         state_log=fresh,
         slowdown_log=fresh,
+        trees_log=fresh,
         fresh_log=fresh,
         alone_log=alone,
         calm_log_us=10.0,

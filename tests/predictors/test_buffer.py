@@ -15,6 +15,7 @@ def row(number: int, stretch: float) -> Row:
         miss_log=0.0,
         state_log=0.0,
         slowdown_log=0.0,
+        trees_log=0.0,
         fresh_log=0.0,
         alone_log=0.0,
         calm_log_us=10.0,

@@ -5,7 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from predictors.conformal import ENDS, INTERVALS, LEVELS, MOST_WIDTH_LOG, Spread, Widths, widened
+from predictors.conformal import (
+    ENDS,
+    INTERVALS,
+    LEVELS,
+    MOST_WIDTH_LOG,
+    NOT_CALIBRATED,
+    UNTRIED_SCORES,
+    Calibration,
+    Spread,
+    Widths,
+    widened,
+)
 
 NORMAL = tuple(np.quantile(np.random.default_rng(0).normal(size=20_000), LEVELS).tolist())
 widths_logs = st.lists(st.floats(-MOST_WIDTH_LOG, MOST_WIDTH_LOG), min_size=3, max_size=3)
@@ -48,3 +59,13 @@ def test_widened_quantiles_stay_in_order(widths_log: list[float], quantiles: lis
 def test_too_few_misses_leave_the_wide_default() -> None:
     assert Spread.fit(np.zeros(3)) == Spread()
     assert Spread.fit(np.zeros(30)).quantiles == (0.0,) * len(LEVELS)
+
+
+def test_few_scores_claim_no_more_than_they_tell() -> None:
+    signs = np.zeros((500, 1))
+    scores = np.random.default_rng(2).normal(scale=0.5, size=500)
+    assert Calibration.fit(scores[:0], signs[:0]) == NOT_CALIBRATED
+    few, many = (Calibration.fit(scores[:n], signs[:n]).quantiles for n in (5, 500))
+    (low, high) = ENDS[INTERVALS.index(0.9)]
+    assert 0.7 * UNTRIED_SCORES[high] < few[high] <= UNTRIED_SCORES[high]
+    assert many[high] - many[low] == pytest.approx(2 * 1.645 * 0.5, rel=0.2)
