@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from tests.accuracy import dynamic, nested, phones, speed
+from tests.accuracy import beginnings, dynamic, nested, newcomers, phones, speed
 from tests.accuracy.picture import draw
 
 OUT = Path("build/accuracy")
@@ -52,6 +52,7 @@ def main() -> int:
         table.add_row(name, f"{value:,.2f}")
     console.print(table)
     phones.main()
+    newcomers.main()
     (OUT / "accuracy.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     console.print(f"stored in {OUT}/")
     return 0
@@ -70,8 +71,37 @@ def _nested(console: Console, traces: dynamic.Traces) -> int:
             title, *(" / ".join(f"{100 * value:.1f}" for value in row.get(name, ())) for name in columns)
         )
     console.print(table)
-    (OUT / "nested.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    starts = _beginnings(console, traces)
+    stored = json.dumps({"worlds": figures, "beginnings": starts}, indent=1)
+    (OUT / "nested.json").write_text(stored, encoding="utf-8")
     return 0
+
+
+def _beginnings(console: Console, traces: dynamic.Traces) -> dict[str, dict[str, float]]:
+    """Print and return how the first runs fare."""
+    found = beginnings.table(beginnings.play(traces))
+    columns = (
+        "runs",
+        "calm",
+        "state_only",
+        "runtime",
+        "over calm",
+        "over state_only",
+        "held",
+        "width",
+        "winkler",
+    )
+    table = Table("part", *columns, title="beginnings: errors in percent, 90 % intervals of runtime")
+    for part, row in found.items():
+        errors = [f"{100 * row[rung]:.1f}" for rung in ("calm", "state_only", "runtime")]
+        over = [
+            f"{100 * row[f'over {rung}, low']:+.1f} to {100 * row[f'over {rung}, high']:+.1f}"
+            for rung in ("calm", "state_only")
+        ]
+        intervals = [f"{100 * row['held']:.1f}", f"{row['median width']:.2f}", f"{row['winkler']:.2f}"]
+        table.add_row(part, f"{row['runs']:.0f}", *errors, *over, *intervals)
+    console.print(table)
+    return found
 
 
 def _errors(console: Console, title: str, stream: dynamic.Stream, selected: Any) -> dict[str, Any]:

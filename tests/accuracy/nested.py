@@ -42,32 +42,43 @@ def changed_worlds(traces: Traces) -> Iterator[tuple[str, Stream]]:
         yield title, play(Traces(calibration, history, stream), UNSEEN, ())
 
 
+def world_titles() -> tuple[str, ...]:
+    """Return the titles of all worlds, the traced one first."""
+    return tuple(_CHANGES)
+
+
+def world(title: str) -> Callable[[Sequence[Run]], list[Run]]:
+    """Return how runs are changed in a world."""
+    return _CHANGES[title]
+
+
 def _third(traces: Traces, place: int) -> Traces:
     """Return traces whose stream is one third of the older stretch, laid behind the two others."""
     thirds: list[list[Run]] = [[], [], []]
     count = 0
-    for episode in _episodes(traces.history.runs):
+    for episode in episodes(traces.history.runs):
         thirds[min(3 * count // len(traces.history.runs), 2)].extend(episode)
         count += len(episode)
     stream = thirds.pop(place)
-    history = [*thirds[0], *_after(thirds[0], thirds[1])]
+    history = [*thirds[0], *after(thirds[0], thirds[1])]
     return Traces(
         traces.calibration,
         replace(traces.history, runs=history),
-        replace(traces.stream, runs=_after(history, stream)),
+        replace(traces.stream, runs=after(history, stream)),
     )
 
 
-def _episodes(runs: Sequence[Run]) -> list[list[Run]]:
-    episodes: list[list[Run]] = []
+def episodes(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the runs by stretches of one condition."""
+    found: list[list[Run]] = []
     for run in runs:
-        if not episodes or episodes[-1][-1].query.condition != run.query.condition:
-            episodes.append([])
-        episodes[-1].append(run)
-    return episodes
+        if not found or found[-1][-1].query.condition != run.query.condition:
+            found.append([])
+        found[-1].append(run)
+    return found
 
 
-def _after(first: Sequence[Run], second: Sequence[Run]) -> list[Run]:
+def after(first: Sequence[Run], second: Sequence[Run]) -> list[Run]:
     """Return the second runs moved in time to start a pause after the first ones."""
     return [_moved(run, first[-1].ended_at_us + _PAUSE_US - second[0].query.started_at_us) for run in second]
 
@@ -124,11 +135,11 @@ def _without_pauses(runs: Sequence[Run]) -> list[Run]:
 
 def _shuffled(runs: Sequence[Run]) -> list[Run]:
     """Return the episodes in another order, each as far behind the one before as a pause."""
-    episodes = _episodes(runs)
-    order = np.random.default_rng(5).permutation(len(episodes)).tolist()
-    made = list(episodes[order[0]])
+    stretches = episodes(runs)
+    order = np.random.default_rng(5).permutation(len(stretches)).tolist()
+    made = list(stretches[order[0]])
     for place in order[1:]:
-        made += _after(made, episodes[place])
+        made += after(made, stretches[place])
     return made
 
 

@@ -19,6 +19,8 @@ def test_jumps_either_way_and_shortness_are_signs_and_what_is_unknown_is_none() 
     found = signs_of(vector(jump_cpu_pressure=-0.5, log_calm_us=np.log(2_000.0)))
     assert np.allclose(sorted(found.tolist())[-2:], [0.5, np.log(10.0)])
     assert not signs_of(vector(log_calm_us=np.log(1e6))).any()
+    shortest, shorter = (signs_of(vector(log_calm_us=np.log(length_us))) for length_us in (1_000.0, 1.0))
+    assert (shortest == shorter).all()
 
 
 def test_a_sign_widens_as_far_as_the_tail_of_misses_does() -> None:
