@@ -39,22 +39,19 @@ class Boosted:
         categorical: Sequence[int] = (),
     ) -> "Boosted":
         """Fit `rounds` trees on (n, n_features) rows."""
-        import lightgbm
+        return cls(_trained(rows, targets, rounds, parameters, weights, categorical, None))
 
-        data = lightgbm.Dataset(
-            rows,
-            targets,
-            weight=weights,
-            categorical_feature=list(categorical),
-            params={**_COMMON, **parameters},
-        )
-        booster = lightgbm.train(
-            {**_COMMON, **parameters},
-            data,
-            num_boost_round=rounds,
-            keep_training_booster=True,
-        )
-        return cls(booster.model_to_string())
+    def extended(
+        self,
+        rows: Floats,
+        targets: Floats,
+        *,
+        rounds: int,
+        parameters: Mapping[str, Any],
+        weights: Floats | None = None,
+    ) -> "Boosted":
+        """Return these trees and up to `rounds` more, fitted to what these leave over."""
+        return type(self)(_trained(rows, targets, rounds, parameters, weights, (), self.text))
 
     def __reduce__(self) -> tuple[type["Boosted"], tuple[str]]:
         """Copy the text alone: what LightGBM made of it lives in its own memory."""
@@ -85,3 +82,29 @@ class Boosted:
     def gains(self) -> Floats:
         """Return by how much all splits on each feature reduced the loss, shape (n_features,)."""
         return self._trees.gains()
+
+
+def _trained(  # noqa: PLR0917
+    rows: Floats,
+    targets: Floats,
+    rounds: int,
+    parameters: Mapping[str, Any],
+    weights: Floats | None,
+    categorical: Sequence[int],
+    start: str | None,
+) -> str:
+    """Return LightGBM's text of trees fitted from `start` on."""
+    import lightgbm
+
+    parameters = {**_COMMON, **parameters}
+    data = lightgbm.Dataset(
+        rows, targets, weight=weights, categorical_feature=list(categorical), params=parameters
+    )
+    booster = lightgbm.train(
+        parameters,
+        data,
+        num_boost_round=rounds,
+        init_model=None if start is None else lightgbm.Booster(model_str=start),
+        keep_training_booster=True,
+    )
+    return booster.model_to_string()

@@ -1,14 +1,19 @@
 """A bounded memory of learned runs that keeps the newest and, of the older ones, some of every kind."""
 
 import random
+from bisect import bisect
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Stratum = tuple[int, int]
+
+_LENGTHS_LOG_US = (log(3e3), log(2e4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +55,11 @@ class StratifiedBuffer:
     """
 
     def __init__(self, capacity: int, seed: int = 7) -> None:
-        self._newest: deque[Row] = deque()
-        self._strata: dict[tuple[int, int], list[Row]] = {}
+        self._newest: deque[tuple[Stratum, Row]] = deque()
+        self._strata: dict[Stratum, list[Row]] = {}
         self._half = max(capacity // 2, 1)
         self._older = 0
+        self._seed = seed
         self._random = random.Random(seed)
 
     def __len__(self) -> int:
@@ -63,29 +69,53 @@ class StratifiedBuffer:
         """Iterate over the rows in the order in which they were added."""
         older = [row for rows in self._strata.values() for row in rows]
         yield from sorted(older, key=lambda row: row.number)
-        yield from self._newest
+        yield from (row for _, row in self._newest)
 
     def add(self, row: Row) -> None:
         """Add the newest row; constant time but for the rare eviction."""
-        self._newest.append(row)
+        self._newest.append((_stratum(row), row))
         if len(self._newest) > self._half:
-            self._keep(self._newest.popleft())
+            self._keep(*self._newest.popleft())
 
-    def _keep(self, row: Row) -> None:
-        stratum = self._strata.setdefault(_stratum(row), [])
+    def newer(self, number: int) -> list[Row]:
+        """Return the rows numbered `number` and on that are among the newest half, oldest first."""
+        found: list[Row] = []
+        for _, row in reversed(self._newest):
+            if row.number < number:
+                break
+            found.append(row)
+        return found[::-1]
+
+    def older(self, number: int, count: int) -> list[Row]:
+        """Return at most `count` rows numbered below `number`: an even share of strata, drawn at random."""
+        strata = {
+            stratum: [row for row in rows if row.number < number] for stratum, rows in self._strata.items()
+        }
+        for stratum, row in self._newest:
+            if row.number >= number:
+                break
+            strata.setdefault(stratum, []).append(row)
+        drawn = random.Random(self._seed)
+        chosen: list[Row] = []
+        for left, rows in zip(range(len(strata), 0, -1), sorted(strata.values(), key=len), strict=True):
+            share = (count - len(chosen)) // left
+            chosen += rows if len(rows) <= share else drawn.sample(rows, share)
+        return sorted(chosen, key=lambda row: row.number)
+
+    def _keep(self, stratum: Stratum, row: Row) -> None:
+        own = self._strata.setdefault(stratum, [])
         if self._older < self._half:
-            stratum.append(row)
+            own.append(row)
             self._older += 1
             return
         largest = max(self._strata.values(), key=len)
-        if len(stratum) < len(largest):
+        if len(own) < len(largest):
             largest.pop(self._random.randrange(len(largest)))
-            stratum.append(row)
+            own.append(row)
         else:
-            stratum[self._random.randrange(len(stratum))] = row
+            own[self._random.randrange(len(own))] = row
 
 
-def _stratum(row: Row) -> tuple[int, int]:
+def _stratum(row: Row) -> Stratum:
     slowdown = min(max(int(row.stretch * 4.0), -2), 8)
-    length = 0 if row.calm_log_us < np.log(3e3) else 1 if row.calm_log_us < np.log(2e4) else 2
-    return slowdown, length
+    return slowdown, bisect(_LENGTHS_LOG_US, row.calm_log_us)

@@ -31,6 +31,13 @@ _MEDIAN: Mapping[str, Any] = {
     "bagging_freq": 1,
     "lambda_l2": 1.0,
 }
+_APPENDED: Mapping[str, Any] = {
+    **_MEDIAN,
+    "learning_rate": 0.05,
+    "num_leaves": 15,
+    "min_data_in_leaf": 40,
+    "bin_construct_sample_cnt": 500,
+}
 _SPREAD: Mapping[str, Any] = {**_MEDIAN, "objective": "l2", "num_leaves": 12, "min_data_in_leaf": 30}
 _MEDIAN_ROUNDS = 70
 _SPREAD_ROUNDS = 40
@@ -94,7 +101,8 @@ class Stretch:
 class ContextModel:
     """Median and spread of log(total / calm) given a vector of circumstances.
 
-    `standard` are the quantiles at `LEVELS` of miss / spread, `smear` the mean of (exp(miss) - 1) / spread.
+    `standard` are the quantiles at `LEVELS` of miss / spread, `smear` the mean of (exp(miss) - 1) / spread;
+    `appended` counts the trees of the median that came after it was built.
     """
 
     width: int
@@ -104,6 +112,7 @@ class ContextModel:
     default_spread: float = 0.25
     standard: tuple[float, ...] = _NORMAL
     smear: float = 0.0
+    appended: int = 0
 
     @classmethod
     def fit(cls, lesson: Lesson, width: int, offsets: Mapping[str, float] | None = None) -> "ContextModel":
@@ -142,6 +151,25 @@ class ContextModel:
             float(np.mean(np.expm1(np.clip(misses, -_MOST_LOG, _MOST_LOG))) / np.mean(scale)),
         )
 
+    def extended(self, lesson: Lesson, rounds: int) -> "ContextModel":
+        """Append up to `rounds` trees to the median, fitted to what it leaves over; offsets are refined.
+
+        Spread and quantiles stay: they are of misses made beforehand. A model without trees stays as it is.
+        """
+        if self.median is None:
+            return self
+        refined = _offsets(lesson, self.offsets)
+        shifts = np.array([refined.get(group, 0.0) for group in lesson.groups])
+        median = self.median.extended(
+            np.ascontiguousarray(lesson.rows[:, : self.width]),
+            lesson.stretches - shifts,
+            rounds=rounds,
+            parameters=_APPENDED,
+            weights=lesson.weights,
+        )
+        more = median.tree_count - self.median.tree_count
+        return replace(self, median=median, offsets=refined, appended=self.appended + more)
+
     def predict(self, row: Floats, group: str = "") -> Stretch:
         """Return the distribution for one row of shape (>= width,) of a network in `group`."""
         if self.median is None:
@@ -163,6 +191,7 @@ class ContextModel:
             "default_spread": self.default_spread,
             "standard": list(self.standard),
             "smear": self.smear,
+            "appended": self.appended,
         }
 
     @classmethod
@@ -176,6 +205,7 @@ class ContextModel:
             data["default_spread"],
             tuple(data["standard"]),
             data["smear"],
+            data.get("appended", 0),  # Earlier releases appended none, and did not say so.
         )
 
 

@@ -1,6 +1,12 @@
 """Has the world moved? Null and real detectors with one method."""
 
+from collections import deque
 from typing import Protocol
+
+import numpy as np
+
+_MISSES = 60
+_NEWEST_MISSES = 10
 
 
 class DriftDetector(Protocol):
@@ -40,3 +46,22 @@ class ResidualDrift:
         self._steps.update(value)
         grown = self._adwin.drift_detected and self._adwin.estimation > before
         return bool(grown or self._steps.drift_detected)
+
+
+class MissWatch:
+    """Watches absolute misses by a detector, and remembers the newest ones to say how far they grew."""
+
+    def __init__(self, detector: DriftDetector) -> None:
+        self._detector = detector
+        self._misses: deque[float] = deque(maxlen=_MISSES)
+
+    def update(self, miss: float) -> bool:
+        """Take the newest absolute miss in; return whether the misses have grown."""
+        self._misses.append(miss)
+        return self._detector.update(miss)
+
+    def errors(self) -> tuple[float | None, float]:
+        """Return the mean of earlier misses (None where there were none), and of the newest ones."""
+        misses = list(self._misses)
+        before, newest = misses[:-_NEWEST_MISSES], misses[-_NEWEST_MISSES:]
+        return float(np.mean(before)) if before else None, float(np.mean(newest))

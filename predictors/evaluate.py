@@ -21,12 +21,14 @@ from predictors.calm_gathering import TRACE, CalmGathering
 from predictors.device_state import RECENT, DeviceState
 from predictors.forecast import RunForecast, Rung
 from predictors.graph import Operator
-from predictors.learning import DRIFT, KeyLearner, Notice, Published, Schedule
+from predictors.learning import KeyLearner
 from predictors.misses import Misses
+from predictors.notices import Notice, Published
 from predictors.operator_model import FLOOR_US
 from predictors.profiler_price import profiler_price
 from predictors.rows import rows_of
 from predictors.run import PredictorKey, Run, RunQuery
+from predictors.schedule import APPENDED, DRIFT, Schedule
 from predictors.siblings import Siblings
 from predictors.software_changes import SoftwareChanges
 from predictors.version import ALL_RUNGS, PredictorVersion, Score
@@ -273,7 +275,7 @@ class TestThenTrain:
         if self._freezes_by_itself and learner.comparisons_due:
             self._freeze(version.key)
             self._refit(version.key, "comparisons frozen")
-        elif (reason := changed or learner.due) is not None:
+        elif (reason := changed or learner.due) is not None and not (self._resuming and reason == APPENDED):
             self._refit(version.key, reason)
         self._tell(learner, run.query.device_id)
 

@@ -1,87 +1,36 @@
 """The slow clock of one predictor key: gathers rows, freezes the comparisons, refits the runtime model."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import isfinite
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.breaks import Breaks
+from predictors import increments
 from predictors.buffer import Row, StratifiedBuffer
 from predictors.calm_fit import fit_calm
 from predictors.calm_gathering import CalmGathering
 from predictors.calm_model import CalmModel
 from predictors.conformal import Spread
-from predictors.context_features import FROZEN_NAMES, NAMES, calm_levels
-from predictors.context_model import ContextModel, Lesson, crossed
-from predictors.drift import DriftDetector, ResidualDrift
+from predictors.context_features import NAMES, calm_levels
+from predictors.context_model import ContextModel, Lesson
+from predictors.drift import DriftDetector, MissWatch, ResidualDrift
 from predictors.forecast import Rung
+from predictors.gate import Verdict, held_back
 from predictors.graph import Operator
+from predictors.notices import REFUSED, Notice, Published
 from predictors.operator_model import FLOOR_US, PRIOR, OperatorModel
 from predictors.quarantine import Reputation, honest_runs
+from predictors.refits import comparisons_frozen, context_alone, lesson_of, rebuilt
 from predictors.run import Run
+from predictors.schedule import APPENDED, DRIFT, FULL, Agenda, Schedule
 from predictors.trust import Trust
 from predictors.version import PredictorVersion
 
 Floats = NDArray[np.float64]
 
-ENOUGH = "enough new runs"
-DRIFT = "drift"
-REFUSED = "refused refit"
-_MISSES = 60
-_NEWEST_MISSES = 10
-_GAIN_ROWS = 1_000
-_GAIN_PRIOR = 1.0
 _THIN_ROWS = 1_500
-_STATELESS_ROWS = 6_000
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When and on how much the slow clock works, in runs.
-
-    Refits come after a `growth` of what was learned, but no sooner than `least_new_runs` and no later than
-    `most_new_runs`. Without a calibration the first `offline_runs` give the calm profile, of each network
-    the `quiet_share` that its context calls quietest. The frozen rungs are fitted once, after
-    `frozen_after_runs`.
-    """
-
-    growth: float = 0.25
-    least_new_runs: int = 10
-    most_new_runs: int = 300
-    buffer_runs: int = 20_000
-    offline_runs: int = 60
-    quiet_share: float = 0.5
-    frozen_after_runs: int = 200
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something the slow clock noticed about a key that made no version: a drift, or a refit it refused.
-
-    `error_before` and `error_after` are mean absolute log errors: before and since a drift began to show, of
-    the version in service and of the refused one.
-    """
-
-    kind: str
-    version: PredictorVersion
-    trigger: str
-    device_id: str | None = None
-    error_before: float | None = None
-    error_after: float | None = None
-    held_back_runs: int | None = None
-
-
-@dataclass(frozen=True)
-class Published:
-    """A new version, why it was made, and how well it did on runs held back."""
-
-    version: PredictorVersion
-    reason: str
-    metrics: dict[str, Any] = field(default_factory=dict)
 
 
 def load_libraries() -> None:
@@ -98,17 +47,16 @@ class KeyLearner:
     ) -> None:
         self.version = version
         self.reputation = Reputation()
+        self.notices: list[Notice] = []
         self._schedule = schedule
         self._rows = StratifiedBuffer(schedule.buffer_runs)
-        self._detector = detector or ResidualDrift()
-        self._drifted = False
-        self._misses: deque[float] = deque(maxlen=_MISSES)
-        self.notices: list[Notice] = []
-        self._new = 0
+        self._agenda = Agenda(schedule)
+        self._watch = MissWatch(detector or ResidualDrift())
         self._numbers = 0
-        self._fitted = 0
+        self._fresh_from = 0
+        self._rebuilt_from = 0
+        self._refused = False
         self._stateless_live = 0
-        self._live = 0
         calm_known = version.trained_runs > 0 and version.calm_final
         self.gathering = None if calm_known else CalmGathering(schedule.offline_runs, schedule.quiet_share)
 
@@ -151,146 +99,148 @@ class KeyLearner:
         for row in rows:
             self._rows.add(replace(row, number=self._numbers))
             self._numbers += 1
-        self._new += 1
-        if not calm:
-            self._live += 1
+        self._agenda.count(calm=calm)
         miss = abs(rows[0].stretch - rows[0].predicted)
-        if isfinite(miss):
-            self._misses.append(miss)
-            if self._detector.update(miss) and not self._drifted:
-                self._drifted = True
-                self.notices.append(self._drift())
+        if isfinite(miss) and self._watch.update(miss) and not self._agenda.drifted:
+            self._agenda.drifted = True
+            before, since = self._watch.errors()
+            self.notices.append(
+                Notice(
+                    DRIFT,
+                    self.version,
+                    "prediction errors grew",
+                    error_before=before,
+                    error_after=since,
+                )
+            )
 
     @property
     def due(self) -> str | None:
-        """Why a refit is due, None while it is not."""
-        schedule = self._schedule
-        if self._drifted and self._new >= schedule.least_new_runs:
-            return DRIFT
-        wanted = min(max(schedule.growth * self._live, schedule.least_new_runs), schedule.most_new_runs)
-        return ENOUGH if self._live and self._new >= wanted else None
+        """Why a fit is due, None while it is not."""
+        reason = self._agenda.due
+        if reason != APPENDED:
+            return reason
+        if increments.possible(self.version):
+            return reason
+        return FULL if self.version.runtime.appended and not self._refused else None
 
     @property
     def comparisons_due(self) -> bool:
         """Whether the frozen rungs should be fitted now: enough was seen and they never were."""
-        return not self.version.comparisons_final and self._live >= self._schedule.frozen_after_runs
+        return not self.version.comparisons_final and self._agenda.live >= self._schedule.frozen_after_runs
 
     def freeze(self) -> None:
         """Fit the rungs that earlier conditions may inform but later runs may not."""
-        rows = [row for row in self._rows if row.group]
-        stretches = np.array([row.stretch for row in rows])
-        by_label: dict[str, list[float]] = {}
-        for row in rows:
-            by_label.setdefault(row.condition or "", []).append(row.stretch)
-        conditions = {name: float(np.median(values)) for name, values in sorted(by_label.items())}
-        labels = np.array([conditions[row.condition or ""] for row in rows])
-        self.version = replace(
-            self.version,
-            condition_log=conditions,
-            context_frozen=self._stateless(self.version.runtime.offsets),
-            spreads={
-                **self.version.spreads,
-                Rung.PER_CONDITION: Spread.fit(stretches - labels),
-                Rung.STATE_ONLY: Spread.fit(stretches - np.array([row.slowdown_log for row in rows])),
-            },
-            comparisons_final=True,
-        )
+        self.version = comparisons_frozen(self.version, list(self._rows))
 
     def refit(self, reason: str) -> Published | None:
-        """Fit the runtime model anew; return the version if it is not worse on the newest held-back runs."""
+        """Append trees or fit anew, as the reason asks for; return the version if it may serve.
+
+        A drift is answered by appended trees where they are better already, else by a rebuild.
+        """
+        if reason in (APPENDED, DRIFT) and increments.possible(self.version):
+            published = self._append(reason)
+            if published is not None or reason == APPENDED:
+                return published
+        return self._rebuild(reason)
+
+    def _append(self, reason: str) -> Published | None:
+        """Append trees for what came since the last fit; return the version if it is clearly better."""
+        self._agenda.tried()
+        newest = self._rows.newer(self._fresh_from)[-increments.NEWEST_ROWS :]
+        new_runs = sum(bool(row.group) for row in newest)
+        cut = held_back(newest, new_runs)
+        if not cut:
+            return None
+        lesson = self._step_lesson(newest[:cut], self._fresh_from)
+        present = self._aged(self.version)
+        candidate = increments.grown(present, lesson, newest[cut:], self._schedule.append_margin)
+        if candidate is present:
+            return None
+        self._fresh_from = newest[cut].number
+        self._agenda.drifted = False
+        verdict = Verdict.of(candidate, newest[cut:])
+        return self._publish(candidate, reason, verdict, fitted_rows=len(lesson), new_runs=new_runs)
+
+    def _rebuild(self, reason: str) -> Published | None:
+        """Fit everything anew; return the version if it is not worse on the newest held-back runs."""
         rows = list(self._rows)
-        held = [place for place, row in enumerate(rows) if row.group][-_held_back(self._new) :]
-        cut = held[0] if held and len(rows) - held[0] < len(rows) // 4 else len(rows)
-        runtime = ContextModel.fit(self._lesson(rows[:cut]), len(NAMES), self.version.runtime.offsets)
+        new_runs = self._agenda.new
+        cut = held_back(rows, new_runs)
+        if len(rows) - cut >= len(rows) // 4:
+            cut = len(rows)
+        candidate = self._aged(rebuilt(self.version, rows[:cut], self._fresh_from, rows[cut:]))
         candidate = replace(
-            self.version,
-            runtime=runtime,
-            stateless=self._context_alone(runtime.offsets),
-            correction_gain=_correction_gain(rows),
-            breaks=Breaks.fit(rows),
-            trust=Trust.fit(rows, self._live),
-            trained_runs=self.version.calm_runs + self._live,
+            candidate,
+            stateless=self._context_alone(candidate.runtime.offsets),
+            trust=Trust.fit(rows, self._agenda.live),
         )
-        metrics = self._judge(candidate, [row for row in rows[cut:] if row.group])
-        metrics |= {
-            "calm_source": candidate.calm_source,
-            "calm_runs": candidate.calm_runs,
-            "new_runs": self._new,
-            "fitted_rows": cut,
-        }
-        self._new, self._fitted, self._drifted = 0, self._numbers, False
-        if metrics.get("held_back_error", 0.0) > 1.1 * metrics.get("serving_error", 0.0) + 0.01:
+        if len(rows) >= _THIN_ROWS:
+            candidate = self._brought_up_to_date(candidate, rows, cut)
+        verdict = Verdict.of(candidate, rows[cut:])
+        self._agenda.rebuilt()
+        self._fresh_from = self._rebuilt_from = self._numbers
+        self._refused = not verdict.not_worse
+        if self._refused:
             self.notices.append(
                 Notice(
                     REFUSED,
                     self.version,
                     reason,
-                    error_before=metrics["serving_error"],
-                    error_after=metrics["held_back_error"],
-                    held_back_runs=metrics["held_back_runs"],
+                    error_before=verdict.rival_error,
+                    error_after=verdict.error,
+                    held_back_runs=verdict.runs,
                 )
             )
             return None
         if cut < len(rows) < _THIN_ROWS:
             # Nothing is fresh any more, so the offsets stay as they were just refined.
-            runtime = ContextModel.fit(self._lesson(rows), len(NAMES), candidate.runtime.offsets)
-            candidate = replace(candidate, runtime=runtime)
-            metrics["fitted_rows"] = len(rows)
+            runtime = ContextModel.fit(lesson_of(rows, self._numbers), len(NAMES), candidate.runtime.offsets)
+            candidate, cut = replace(candidate, runtime=runtime), len(rows)
+        return self._publish(candidate, reason, verdict, fitted_rows=cut, new_runs=new_runs)
+
+    def _brought_up_to_date(
+        self, candidate: PredictorVersion, rows: Sequence[Row], cut: int
+    ) -> PredictorVersion:
+        """Append to rebuilt trees what the newest runs tell: among all others they hardly count."""
+        newest = [row for row in rows[:cut] if row.number >= self._rebuilt_from][-increments.NEWEST_ROWS :]
+        if not newest:
+            return candidate
+        lesson = self._step_lesson(newest, self._numbers)
+        margin, most = self._schedule.append_margin, increments.MOST_REBUILT
+        return increments.grown(candidate, lesson, rows[cut:], margin, rival=candidate, most=most)
+
+    def _step_lesson(self, newest: Sequence[Row], fresh_from: int) -> Lesson:
+        older = self._rows.older(newest[0].number, increments.OLDER_ROWS)
+        return increments.balanced(older, newest, fresh_from)
+
+    def _aged(self, candidate: PredictorVersion) -> PredictorVersion:
+        """Return the candidate with how many runs it rests on."""
+        return replace(candidate, trained_runs=self.version.calm_runs + self._agenda.live)
+
+    def _publish(
+        self, candidate: PredictorVersion, reason: str, verdict: Verdict, **counts: int
+    ) -> Published:
         self.version = candidate
-        return Published(candidate, reason, {"trained_runs": candidate.trained_runs, **metrics})
-
-    def _drift(self) -> Notice:
-        """Describe the drift just flagged by the misses before it and the newest ones."""
-        misses = list(self._misses)
-        before, newest = misses[:-_NEWEST_MISSES], misses[-_NEWEST_MISSES:]
-        return Notice(
-            DRIFT,
-            self.version,
-            "prediction errors grew",
-            error_before=float(np.mean(before)) if before else None,
-            error_after=float(np.mean(newest)),
-        )
-
-    def _judge(self, candidate: PredictorVersion, held: Sequence[Row]) -> dict[str, Any]:
-        """Compare a candidate with what was predicted at the time, on runs that neither had learned from."""
-        judged = [row for row in held if isfinite(row.predicted)]
-        if len(judged) < 8:
-            return {}
-        stretches = np.array([row.stretch for row in judged])
-        served = np.array([row.predicted for row in judged])
-        ours = np.array(
-            [candidate.expectation(row.features, row.group, row.state_log).stretch.median for row in judged]
-        )
-        return {
-            "held_back_runs": len(judged),
-            "held_back_error": float(np.abs(stretches - ours).mean()),
-            "serving_error": float(np.abs(stretches - served).mean()),
+        trees = candidate.runtime.median
+        metrics = {
+            "trained_runs": candidate.trained_runs,
+            "calm_source": candidate.calm_source,
+            "calm_runs": candidate.calm_runs,
+            "trees": 0 if trees is None else trees.tree_count,
+            "appended_trees": candidate.runtime.appended,
+            **counts,
+            **verdict.metrics,
         }
-
-    def _lesson(self, rows: Sequence[Row]) -> Lesson:
-        if not rows:
-            return Lesson(np.empty((0, len(NAMES))), np.empty(0), [], np.empty(0), np.empty(0), 0)
-        return Lesson(
-            np.stack([row.features for row in rows]),
-            np.array([row.stretch for row in rows]),
-            [row.group for row in rows],
-            np.array([row.weight for row in rows]),
-            np.array([row.predicted for row in rows]),
-            sum(row.number >= self._fitted for row in rows),
-        )
+        return Published(candidate, reason, metrics)
 
     def _context_alone(self, offsets: Mapping[str, float]) -> ContextModel:
         """Return what context alone tells, fitted anew once there is half as much again to learn from."""
-        if self._live and self._live < 1.5 * self._stateless_live and self.version.stateless.median:
+        live = self._agenda.live
+        if live and live < 1.5 * self._stateless_live and self.version.stateless.median:
             return self.version.stateless
-        self._stateless_live = self._live
-        return self._stateless(offsets)
-
-    def _stateless(self, offsets: Mapping[str, float]) -> ContextModel:
-        """Fit what context alone tells, on rows newest enough; networks keep the offsets they have."""
-        rows = list(self._rows)[-_STATELESS_ROWS:]
-        lesson = replace(self._lesson(rows), fresh=0)
-        return ContextModel.fit(crossed(lesson, len(FROZEN_NAMES)), len(FROZEN_NAMES), offsets)
+        self._stateless_live = live
+        return context_alone(list(self._rows), offsets)
 
 
 def _calm_spread(calm: CalmModel, runs: Sequence[Run]) -> Spread:
@@ -298,16 +248,3 @@ def _calm_spread(calm: CalmModel, runs: Sequence[Run]) -> Spread:
     measured = np.log([max(run.total_us, FLOOR_US) for run in runs])
     expected = np.array([calm.calm(run.query).log_total_us for run in runs])
     return Spread.fit(measured - expected)
-
-
-def _held_back(new_runs: int) -> int:
-    return min(max(new_runs // 4, 1), 32)
-
-
-def _correction_gain(rows: Sequence[Row]) -> float:
-    """Return how much of the mean recent miss later runs showed: ridge regression, none of it assumed."""
-    newest = [row for row in rows if row.group and isfinite(row.uncorrected)][-_GAIN_ROWS:]
-    states = np.clip([row.miss_log for row in newest], -1.0, 1.0)
-    misses = np.clip([row.stretch - row.uncorrected for row in newest], -1.0, 1.0)
-    gain = states @ misses / (states @ states + _GAIN_PRIOR)
-    return round(min(max(float(gain), 0.0), 1.0), 4)

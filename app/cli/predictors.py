@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,7 @@ def list_(server: Server, key: Key = None) -> None:
     with Client(server, key) as client:
         items = client.predictors()["items"]
     table = Table()
-    for title in ("id", "SoC", "processor", "framework", "serving", "pinned", "created", "why"):
+    for title in ("id", "SoC", "processor", "framework", "serving", "pinned", "created", "trees", "why"):
         table.add_column(title)
     for item in items:
         table.add_row(
@@ -48,9 +49,16 @@ def list_(server: Server, key: Key = None) -> None:
             "yes" if item["serving"] else "",
             "yes" if item["pinned"] else "",
             item["created_at"],
+            _trees(item["metrics"]),
             item["reason"],
         )
     Console().print(table)
+
+
+def _trees(metrics: Mapping[str, int]) -> str:
+    """Say how many trees predict, and how many of them were appended; nothing where that is not known."""
+    trees, appended = metrics.get("trees"), metrics.get("appended_trees")
+    return "" if not trees else f"{trees - appended} + {appended}" if appended else str(trees)
 
 
 def show(version: VersionId, server: Server, key: Key = None) -> None:

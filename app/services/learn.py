@@ -13,7 +13,7 @@ from app.store.engine import Connection, Database
 from app.store.rollup_views import HOUR_US
 from app.store.statistic import Cell
 from predictors.evaluate import Scored, TestThenTrain
-from predictors.learning import Notice, Published
+from predictors.notices import Notice, Published
 from predictors.version import PredictorVersion
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from app.store.engine import Database
 from app.store.overview import RATE_WINDOW_US, Totals
 from app.store.reports import EVERYTHING
 from app.store.versions import VersionInfo
-from predictors.learning import DRIFT
+from predictors.schedule import DRIFT
 
 SHOWN_DEVICES = 8
 SHOWN_DRIFTS = 8

@@ -11,8 +11,9 @@ from app.services.replay_report import report, write_predictions
 from app.services.traces import Trace, in_time, read_trace
 from predictors.evaluate import Scored, TestThenTrain
 from predictors.forecast import Rung
-from predictors.learning import Schedule, load_libraries
+from predictors.learning import load_libraries
 from predictors.profiler_price import profiler_price
+from predictors.schedule import Schedule
 from predictors.version import ALL_RUNGS, PredictorVersion
 
 _ENOUGH_OFFLINE_RUNS = 10

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, insert, select, tuple_
 from app.store.batch import soc_name
 from app.store.tables import device
 from app.store.tables import learning_event as table
-from predictors.learning import REFUSED, Notice, Published
+from predictors.notices import REFUSED, Notice, Published
 from predictors.run import PredictorKey
 
 

@@ -263,6 +263,7 @@ def test_versions_can_be_pinned_and_taken_back(learned: TestClient) -> None:
     assert newest["serving"]
     assert (newest["too_thin"], newest["reasons"]) == (False, [])
     assert newest["profiler_price"] is None  # the phone profiles every run
+    assert newest["metrics"]["trees"] > newest["metrics"]["appended_trees"] == 0
     first = older[-1]
     assert first["metrics"]["trained_runs"] == 1
     assert (first["too_thin"], len(first["reasons"])) == (True, 2)

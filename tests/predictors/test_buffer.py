@@ -43,3 +43,24 @@ def test_rare_conditions_outlive_common_ones() -> None:
 
 def test_the_same_rows_give_the_same_buffer() -> None:
     assert [item.number for item in filled()] == [item.number for item in filled()]
+
+
+def test_newer_rows_are_the_newest_ones_in_order() -> None:
+    assert [item.number for item in filled().newer(4_990)] == list(range(4_990, 5_000))
+    assert filled().newer(5_000) == []
+
+
+def test_older_rows_are_few_of_every_kind_from_all_times() -> None:
+    buffer = StratifiedBuffer(4_000)
+    for number in range(3_000):
+        buffer.add(row(number, 1.5 if number % 100 == 7 else 0.0))
+    chosen = buffer.older(2_000, 40)
+    numbers = [item.number for item in chosen]
+    assert numbers == sorted(numbers)
+    assert len(set(numbers)) == len(numbers) <= 40
+    assert max(numbers) < 2_000
+    assert min(numbers) < 400
+    assert max(numbers) > 1_600
+    assert sum(item.stretch > 1.0 for item in chosen) == 20
+    assert [item.number for item in buffer.older(30, 40)] == list(range(30))
+    assert buffer.older(0, 40) == []

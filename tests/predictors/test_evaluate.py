@@ -5,13 +5,14 @@ import pytest
 
 from predictors.evaluate import Scored, TestThenTrain
 from predictors.forecast import Rung
-from predictors.learning import Schedule
 from predictors.operator_model import PRIOR
 from predictors.run import PredictorKey, Run
+from predictors.schedule import Schedule
 from predictors.version import PredictorVersion
 from tests.synthetic import KEY, World, without_label
 
-SCHEDULE = Schedule(least_new_runs=40, most_new_runs=40)
+SCHEDULE = Schedule(least_new_runs=60, most_new_runs=60, append_after=40, append_margin=-100.0)
+"""Appends trees whatever they are worth, so that what follows holds of appended ones too."""
 
 
 def play(runs: list[Run], *, unseen: tuple[str, ...] = (), delay_us: float = 0.0) -> list[Scored]:
@@ -76,8 +77,10 @@ def test_feedback_that_never_comes_leaves_the_state_as_it_was(stream: list[Run])
 
 
 def test_no_version_learns_from_an_unseen_model(stream: list[Run]) -> None:
+    published: list[PredictorVersion] = []
+
     def versions(factor: float) -> list[str]:
-        published: list[PredictorVersion] = []
+        published.clear()
         engine = TestThenTrain(
             unseen=("net2",), schedule=SCHEDULE, on_publish=lambda version, *_: published.append(version)
         )
@@ -91,6 +94,7 @@ def test_no_version_learns_from_an_unseen_model(stream: list[Run]) -> None:
         return [version.digest for version in published]
 
     assert versions(1.0) == versions(3.0)
+    assert any(version.runtime.appended for version in published)
     assert all(item.unseen == (item.run.query.model == "net2") for item in play(stream, unseen=("net2",)))
 
 

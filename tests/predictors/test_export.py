@@ -19,6 +19,7 @@ from predictors.forecast import LatencyForecast, Rung
 from predictors.graph import Operator
 from predictors.operator_model import OperatorModel, OperatorSample
 from predictors.run import Run
+from predictors.schedule import Schedule
 from predictors.version import PredictorVersion
 from tests.operators import odd_operators
 from tests.synthetic import KEY, World, network
@@ -27,14 +28,17 @@ PARITY = 1e-4
 
 
 class Fitted:
-    """A learned version, its export, and runs after it with the device's state at their start."""
+    """A learned version, trees appended to it, its export, and runs after it with the device's states."""
 
     def __init__(self) -> None:
         world = World(seed=11)
-        engine = TestThenTrain()
+        engine = TestThenTrain(schedule=Schedule(append_after=40, append_margin=-100.0))
         engine.calibrate(world.calm(120))
         engine.warm_up(world.changing(300))
+        for run in world.changing(50):
+            engine.step(run)
         self.version: PredictorVersion = engine.version(KEY)
+        assert self.version.runtime.appended
         self.predictor = OnnxPredictor(export_version(self.version))
         self.cases: list[tuple[Run, DeviceState]] = []
         for run in world.changing(120):

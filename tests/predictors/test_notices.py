@@ -4,7 +4,9 @@ import pytest
 
 from predictors import learning
 from predictors.evaluate import TestThenTrain
-from predictors.learning import DRIFT, REFUSED, Notice, Schedule
+from predictors.gate import Verdict
+from predictors.notices import REFUSED, Notice
+from predictors.schedule import DRIFT, Schedule
 from tests.synthetic import KEY, World
 
 
@@ -38,8 +40,8 @@ def test_a_drift_is_told_once_until_the_refit(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_refused_refit_is_told_with_both_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict = {"held_back_runs": 9, "held_back_error": 0.9, "serving_error": 0.1}
-    monkeypatch.setattr(learning.KeyLearner, "_judge", lambda *_: dict(verdict))
+    verdict = Verdict(runs=9, error=0.9, rival_error=0.1)
+    monkeypatch.setattr(learning.Verdict, "of", lambda *_: verdict)
     told = [notice for notice in notices(World(seed=3), 60) if notice.kind == REFUSED]
     assert told
     assert (told[0].error_before, told[0].error_after, told[0].held_back_runs) == (0.1, 0.9, 9)

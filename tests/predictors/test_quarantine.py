@@ -5,9 +5,9 @@ import pytest
 
 from predictors.evaluate import TestThenTrain
 from predictors.forecast import Rung
-from predictors.learning import Schedule
 from predictors.quarantine import honest_runs
 from predictors.run import Run
+from predictors.schedule import Schedule
 from tests.synthetic import KEY, World
 
 DEVICES = 10

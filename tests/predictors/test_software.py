@@ -9,8 +9,9 @@ from predictors.bias import NO_BIAS, Bias
 from predictors.device_state import DeviceState
 from predictors.evaluate import TestThenTrain
 from predictors.forecast import Rung
-from predictors.learning import Notice, Schedule
+from predictors.notices import Notice
 from predictors.run import Run
+from predictors.schedule import Schedule
 from predictors.software import change, current, software_of
 from predictors.version import PredictorVersion
 from tests.synthetic import KEY, World

@@ -3,8 +3,9 @@
 from app.store import journal
 from app.store.engine import Database
 from app.store.journal import EventFilter, Kind
-from predictors.learning import DRIFT, REFUSED, Notice, Published
+from predictors.notices import REFUSED, Notice, Published
 from predictors.run import PredictorKey
+from predictors.schedule import DRIFT
 from predictors.version import PredictorVersion
 from tests.batches import batch
 from tests.store.test_learning import store

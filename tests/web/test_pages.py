@@ -76,7 +76,15 @@ def test_a_dropped_model_is_planned(visit: Visit) -> None:
 def test_predictors(visit: Visit) -> None:
     visit.open("/predictors")
     text = visit.text()
-    for part in ("In service", "serving", "calm profile", "What it looks at", "Versions", "What happened"):
+    for part in (
+        "In service",
+        "serving",
+        "calm profile",
+        "What it looks at",
+        "Versions",
+        "Trees",
+        "What happened",
+    ):
         assert part in text
     visit.look("predictors")
 
