@@ -61,7 +61,7 @@ class Agenda:
     def due(self) -> str | None:
         """Why a fit is due, None while it is not."""
         schedule = self._schedule
-        if self.drifted and self.untried >= schedule.least_new_runs:
+        if self.drifted and self.new >= schedule.least_new_runs:
             return DRIFT
         wanted = min(max(schedule.growth * self.live, schedule.least_new_runs), schedule.most_new_runs)
         if self.live and self.new >= wanted:

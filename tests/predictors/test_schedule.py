@@ -36,6 +36,15 @@ def test_a_drift_is_due_at_once_but_waits_for_some_runs() -> None:
     assert due(agenda, 30) == [(10, DRIFT)]
 
 
+def test_what_was_not_worth_appending_delays_no_drift() -> None:
+    agenda = Agenda(Schedule())
+    due(agenda, 1_000)
+    agenda.rebuilt()
+    assert due(agenda, 60) == [(60, APPENDED)]
+    agenda.drifted = True
+    assert due(agenda, 1) == [(1, DRIFT)]
+
+
 def test_calm_runs_alone_make_no_fit_due() -> None:
     agenda = Agenda(Schedule())
     for _ in range(500):
