@@ -34,6 +34,12 @@ NORMAL = np.array([-2.576, -1.645, -0.674, 0.0, 0.674, 1.282, 1.645, 2.326, 2.57
 MOST_WIDTH_LOG = 1.5
 """No interval becomes wider or narrower than by this factor (e^1.5 = 4.5), whatever happens."""
 
+LEAST_REACH_LOG = 1.5
+"""Intervals may end this far (log) from their point whatever was seen: a factor of 4.5."""
+
+_BEYOND, _MOST_REACH_LOG = 1.5, 20.0
+"""How much farther (in logs) than the largest miss that was seen intervals may end."""
+
 UNTRIED_SCORES = (-5.0, -2.2, -0.8, 0.0, 0.8, 1.6, 2.4, 5.0, 6.0)
 """Quantiles (at `LEVELS`) of misses over their typical size before any was seen."""
 
@@ -74,28 +80,36 @@ class Calibration:
     `quantiles` (at `LEVELS`) are empty before anything was seen; few scores lean on some that are assumed, so
     that they claim no more than they tell. Some signs (`predictors.alarms`) announce
     larger misses than the predicted spread tells: `alarm` is by how much, `sign_weights` what each adds to
-    its log. `count` is how many misses were seen.
+    its log. `count` is how many misses were seen. `reach_log` is how far (log) from its point an interval may
+    end at all: somewhat farther than any miss that was seen, whatever is announced.
     """
 
     quantiles: tuple[float, ...] = ()
     sign_weights: tuple[float, ...] = ()
     count: int = 0
+    reach_log: float = LEAST_REACH_LOG
 
     @classmethod
-    def fit(cls, scores: Floats, signs: Floats) -> "Calibration":
-        """Fit on n scores and signs of shape (n, k), k of at least 1: where the large scores begin."""
+    def fit(cls, scores: Floats, signs: Floats, misses_log: Floats) -> "Calibration":
+        """Fit on n scores, signs of shape (n, k), k of at least 1, and the misses themselves, shape (n,)."""
         if not len(scores):
             return NOT_CALIBRATED
         found = cls(sign_weights=_sign_weights(scores, signs))
         alarms = np.array([found.alarm(row) for row in signs])
         known = np.concatenate([scores / alarms, _assumed_scores()])
         quantiles = np.clip(np.quantile(known, LEVELS), -_MOST_QUANTILE, _MOST_QUANTILE)
-        return replace(found, quantiles=tuple(np.round(quantiles, 4).tolist()), count=len(scores))
+        reach = max(LEAST_REACH_LOG, _BEYOND * float(np.abs(misses_log).max()))
+        return replace(
+            found,
+            quantiles=tuple(np.round(quantiles, 4).tolist()),
+            count=len(scores),
+            reach_log=round(min(reach, _MOST_REACH_LOG), 4),
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Calibration":
         """Rebuild a calibration from plain data: its fields by name."""
-        return cls(tuple(data["quantiles"]), tuple(data["sign_weights"]), data["count"])
+        return cls(tuple(data["quantiles"]), tuple(data["sign_weights"]), data["count"], data["reach_log"])
 
     def alarm(self, signs: Floats) -> float:
         """Return by what factor (1 to 3) intervals are wider because of a run's signs, shape (k,)."""

@@ -38,7 +38,9 @@ class Misses:
         if len(self._scores) < min(version.calibration.count, _ENOUGH_SCORES):
             return version
         scores = np.array([score.value for score in self._scores])
-        calibration = Calibration.fit(scores, np.array([score.signs for score in self._scores]))
+        signs = np.array([score.signs for score in self._scores])
+        misses_log = np.array([score.miss_log for score in self._scores])
+        calibration = Calibration.fit(scores, signs, misses_log)
         scatters = {**version.scatters, Rung.RUNTIME: self._operators.scatter()}
         return replace(version, calibration=calibration, scatters=scatters)
 

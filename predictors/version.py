@@ -46,7 +46,7 @@ from predictors.trust import CALM_AND_STATE, Trust
 
 Floats = NDArray[np.float64]
 
-FORMAT = 7
+FORMAT = 8
 ALL_RUNGS = tuple(Rung)
 
 _PLAIN_FIELDS = (
@@ -65,8 +65,9 @@ _PLAIN_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How far the runtime rung missed a run: the miss over its spread, and what announced it."""
+    """How far the runtime rung missed a run: the miss (log), the same over its spread, what announced it."""
 
+    miss_log: float
     value: float
     signs: Floats
 
@@ -315,13 +316,14 @@ class PredictorVersion:
         miss, correction = residual - stretch.median, self.correction_log(query, state)
         state = self._valid(state, query)
         spread, doubt_log = untried(stretch, self.live_runs).spread, self.doubt_log(query, Rung.RUNTIME)
-        score = Score((miss - correction) / hypot(spread, doubt_log), signs_of(row))
+        missed = miss - correction
+        score = Score(missed, missed / hypot(spread, doubt_log), signs_of(row))
         alarm = self.calibration.alarm(score.signs)
         widths = state.widths
         if not query.calibration:
             # An idle device tells nothing of how far runs under load will be off.
             scale = alarm * spread
-            widths = widths.after_run((miss - correction) / scale, self.standard, doubt_log / scale)
+            widths = widths.after_run(missed / scale, self.standard, doubt_log / scale)
         if 0 < len(run.latency_us) == len(calm.log_operators_us):
             stretch_log = stretch.log_mean + correction
             operators_us = np.exp(calm.log_operators_us + stretch_log)
@@ -344,7 +346,9 @@ class PredictorVersion:
             shifted = untried(expected.stretch, self.live_runs).shifted(self.correction_log(query, state))
             factor = self.calibration.alarm(signs_of(row))
             standard = factor * widened(self.standard, self._valid(state, query).widths.run)
-            return from_stretch(calm, shifted, doubted(standard, doubt_log / shifted.spread))
+            reach = self.calibration.reach_log / shifted.spread
+            standard = doubted(np.clip(standard, -reach, reach), doubt_log / shifted.spread)
+            return from_stretch(calm, shifted, standard)
         if rung is Rung.CONTEXT_FROZEN:
             frozen, row = self.context_frozen, self.expected(query, state)[0]
             stretch = frozen.predict(row, group_of(query))

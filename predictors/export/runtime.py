@@ -47,7 +47,9 @@ def runtime_graph(version: PredictorVersion) -> bytes:
     median = blended
     median, mean = (build.op("Add", value, "correction_log") for value in (median, mean))
     point = build.op("Add", "log_calm_us", median)
-    mean_us, quantiles = _forecast(build, point, spread, build.op("Add", "log_calm_us", mean))
+    reach_log = version.calibration.reach_log
+    away = build.clipped(build.op("Mul", spread, "standard"), -reach_log, reach_log)
+    mean_us, quantiles = _forecast(build, point, away, build.op("Add", "log_calm_us", mean))
     stretch = build.op("Div", mean_us, build.op("Exp", "log_calm_us"))
     scalar: Declared = (DOUBLE, [1])
     return build.model(
@@ -121,9 +123,9 @@ def _trees(build: Builder, boosted: Boosted, rows: str) -> str:
     return build.double(build.op("Reshape", output, build.indexes(1)))
 
 
-def _forecast(build: Builder, point: str, spread: str, log_mean: str) -> tuple[str, str]:
-    """Add the mean and the quantiles around the point, in order and within bounds."""
-    logs = build.op("Add", point, _doubted(build, build.op("Mul", spread, "standard")))
+def _forecast(build: Builder, point: str, away: str, log_mean: str) -> tuple[str, str]:
+    """Add the mean and the quantiles so far away from the point, in order and within bounds."""
+    logs = build.op("Add", point, _doubted(build, away))
     mean, p50, all_us = (
         build.op("Exp", build.clipped(value, -1.0, 25.0)) for value in (log_mean, point, logs)
     )

@@ -28,7 +28,7 @@ def test_a_sign_widens_as_far_as_the_tail_of_misses_does() -> None:
     signs = np.column_stack([rng.integers(0, 2, 3_000), rng.random(3_000)]).astype(float)
     rare = rng.random(3_000) < 0.2  # the typical miss is the same: only large ones are larger
     scores = rng.normal(0.0, 1.0, 3_000) * np.where(rare & (signs[:, 0] > 0), 4.0, 1.0)
-    found = Calibration.fit(scores, signs)
+    found = Calibration.fit(scores, signs, scores)
     assert 1.3 < found.alarm(np.array([1.0, 0.0])) < 2.0
     assert found.alarm(np.array([0.0, 1.0])) < 1.1
 

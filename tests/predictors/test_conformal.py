@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from predictors.conformal import (
     ENDS,
     INTERVALS,
+    LEAST_REACH_LOG,
     LEVELS,
     MOST_WIDTH_LOG,
     NOT_CALIBRATED,
@@ -64,8 +65,15 @@ def test_too_few_misses_leave_the_wide_default() -> None:
 def test_few_scores_claim_no_more_than_they_tell() -> None:
     signs = np.zeros((500, 1))
     scores = np.random.default_rng(2).normal(scale=0.5, size=500)
-    assert Calibration.fit(scores[:0], signs[:0]) == NOT_CALIBRATED
-    few, many = (Calibration.fit(scores[:n], signs[:n]).quantiles for n in (5, 500))
+    assert Calibration.fit(scores[:0], signs[:0], scores[:0]) == NOT_CALIBRATED
+    few, many = (Calibration.fit(scores[:n], signs[:n], scores[:n]).quantiles for n in (5, 500))
     (low, high) = ENDS[INTERVALS.index(0.9)]
     assert 0.7 * UNTRIED_SCORES[high] < few[high] <= UNTRIED_SCORES[high]
     assert many[high] - many[low] == pytest.approx(2 * 1.645 * 0.5, rel=0.2)
+
+
+def test_intervals_reach_little_farther_than_any_miss_did() -> None:
+    signs, misses = np.zeros((100, 1)), np.linspace(-2.0, 1.0, 100)
+    assert Calibration.fit(misses, signs, misses).reach_log == 3.0
+    assert Calibration.fit(misses, signs, misses / 10.0).reach_log == LEAST_REACH_LOG
+    assert np.isfinite(Calibration.fit(misses, signs, misses * 1e300).reach_log)
