@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,9 @@ def main() -> int:
 def _nested(console: Console, traces: dynamic.Traces) -> int:
     """Print and store what the older stretch alone tells: runtime against context_frozen and the floor."""
     streams: dict[str, list[dynamic.Stream]] = {}
-    for title, stream in (*nested.splits(traces), *nested.changed_worlds(traces)):
+    for title, stream in chain(
+        nested.splits(traces), nested.changed_worlds(traces), nested.lasting_changes(traces)
+    ):
         streams.setdefault(title, []).append(stream)
     figures = {title: dynamic.pooled(parts) for title, parts in streams.items()}
     columns = list(dict.fromkeys(name for row in figures.values() for name in row))

@@ -2,7 +2,8 @@
 
 The older stretch alone is cut into thirds at changes of condition: each third is predicted with the two
 others as history, with different networks hidden. The same is then done in worlds that are changed on
-purpose: another host's speed, another pace, no probes, no pauses, another order of episodes.
+purpose: another host's speed, another pace, no probes, no pauses, another order of episodes; and where
+something changes for good that nothing read tells, as an update below the models does.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,6 +51,36 @@ def world_titles() -> tuple[str, ...]:
 def world(title: str) -> Callable[[Sequence[Run]], list[Run]]:
     """Return how runs are changed in a world."""
     return _CHANGES[title]
+
+
+def lasting_changes(traces: Traces) -> Iterator[tuple[str, Stream]]:
+    """Play the second and the last third, all networks known, where a third of the way something changes."""
+    for title, factor in _LASTING.items():
+        for place in (1, 2):
+            third = _third(traces, place)
+            runs = third.stream.runs
+            cut = len(runs) // 3
+            before = _Before(runs)
+            later = [_slowed(run, factor(run, before)) for run in runs[cut:]]
+            changed = replace(third.stream, runs=[*runs[:cut], *later])
+            yield title, play(replace(third, stream=changed), (), ())
+
+
+class _Before:
+    """What some lasting changes are about: every third network, and the calm level of the memory probe."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.networks = set(sorted({run.query.model for run in runs})[::3])
+        calm = [run.query.context["probe_memory_us"] for run in runs if run.query.condition == "s0"]
+        self.probe_memory_us = float(np.median(calm))
+
+    def pressure(self, run: Run) -> float:
+        """Return by which factor the memory probe is slower than calm, at least 1."""
+        return max(run.query.context["probe_memory_us"] / self.probe_memory_us, 1.0)
+
+
+def _slowed(run: Run, factor: float) -> Run:
+    return replace(run, total_us=run.total_us * factor, latency_us=run.latency_us * factor)
 
 
 def _third(traces: Traces, place: int) -> Traces:
@@ -152,3 +183,14 @@ _CHANGES: Mapping[str, Callable[[Sequence[Run]], list[Run]]] = {
     "no pauses at changes": _without_pauses,
     "episodes shuffled": _shuffled,
 }
+
+_LASTING: Mapping[str, Callable[[Run, _Before], float]] = {
+    "some networks slower": lambda run, before: 1.5 if run.query.model in before.networks else 1.0,
+    "memory costs more": lambda run, before: before.pressure(run) ** 0.8,
+    "preemption costs more": lambda run, _: (
+        1.8 if run.query.condition in {"s1", "s3", "s4"} and run.total_us > 4_000.0 else 1.0
+    ),
+    "profiler costs less": lambda run, _: 0.75 if run.query.profiled else 1.0,
+    "long runs slower": lambda run, _: 1.5 if run.total_us > 20_000.0 else 1.0,
+}
+"""By which factor a run takes longer from the change on."""
