@@ -21,9 +21,6 @@ STEP = 6
 MOST_APPENDED = 36
 """Trees appended at most, about half as many as a rebuild makes."""
 
-MOST_REBUILT = MOST_APPENDED // 2
-"""Trees that a rebuild itself appends at most, so that there is room left."""
-
 OLDER_ROWS = 1_000
 NEWEST_ROWS = 1_500
 """How many rows a step learns from at most."""
@@ -35,9 +32,9 @@ Where both look alike and differ, the newest are right; where they look differen
 """
 
 
-def possible(version: PredictorVersion, most: int = MOST_APPENDED) -> bool:
+def possible(version: PredictorVersion) -> bool:
     """Whether there are trees to append to, and a step fits under the cap."""
-    return version.runtime.median is not None and version.runtime.appended + STEP <= most
+    return version.runtime.median is not None and version.runtime.appended + STEP <= MOST_APPENDED
 
 
 def balanced(older: Sequence[Row], newest: Sequence[Row], fresh_from: int) -> Lesson:
@@ -49,20 +46,16 @@ def balanced(older: Sequence[Row], newest: Sequence[Row], fresh_from: int) -> Le
     return replace(lesson, weights=weights / weights.mean())
 
 
-def grown(  # noqa: PLR0917
-    version: PredictorVersion,
-    lesson: Lesson,
-    held_back: Sequence[Row],
-    margin: float,
-    rival: PredictorVersion | None = None,
-    most: int = MOST_APPENDED,
+def grown(
+    version: PredictorVersion, lesson: Lesson, held_back: Sequence[Row], margin: float
 ) -> PredictorVersion:
     """Append step after step while each is better on held-back runs by more than `margin` standard errors.
 
-    The first is compared with `rival`, None for what was predicted at the time. Returns the very version
-    where not even one step is better.
+    The first is compared with what was predicted at the time. Returns the very version where not even that
+    is better.
     """
-    while possible(version, most):
+    rival = None
+    while possible(version):
         more = replace(version, runtime=version.runtime.extended(lesson, STEP))
         if not Verdict.of(more, held_back, rival).better(margin):
             break

@@ -14,7 +14,7 @@ from predictors.calm_gathering import CalmGathering
 from predictors.calm_model import CalmModel
 from predictors.conformal import Spread
 from predictors.context_features import NAMES, calm_levels
-from predictors.context_model import ContextModel, Lesson
+from predictors.context_model import ContextModel
 from predictors.drift import DriftDetector, MissWatch, ResidualDrift
 from predictors.forecast import Rung
 from predictors.gate import Verdict, held_back
@@ -54,7 +54,6 @@ class KeyLearner:
         self._watch = MissWatch(detector or ResidualDrift())
         self._numbers = 0
         self._fresh_from = 0
-        self._rebuilt_from = 0
         self._refused = False
         self._stateless_live = 0
         calm_known = version.trained_runs > 0 and version.calm_final
@@ -152,7 +151,8 @@ class KeyLearner:
         cut = held_back(newest, new_runs)
         if not cut:
             return None
-        lesson = self._step_lesson(newest[:cut], self._fresh_from)
+        older = self._rows.older(newest[0].number, increments.OLDER_ROWS)
+        lesson = increments.balanced(older, newest[:cut], self._fresh_from)
         present = self._aged(self.version)
         candidate = increments.grown(present, lesson, newest[cut:], self._schedule.append_margin)
         if candidate is present:
@@ -175,11 +175,9 @@ class KeyLearner:
             stateless=self._context_alone(candidate.runtime.offsets),
             trust=Trust.fit(rows, self._agenda.live),
         )
-        if len(rows) >= _THIN_ROWS:
-            candidate = self._brought_up_to_date(candidate, rows, cut)
         verdict = Verdict.of(candidate, rows[cut:])
         self._agenda.rebuilt()
-        self._fresh_from = self._rebuilt_from = self._numbers
+        self._fresh_from = self._numbers
         self._refused = not verdict.not_worse
         if self._refused:
             self.notices.append(
@@ -198,21 +196,6 @@ class KeyLearner:
             runtime = ContextModel.fit(lesson_of(rows, self._numbers), len(NAMES), candidate.runtime.offsets)
             candidate, cut = replace(candidate, runtime=runtime), len(rows)
         return self._publish(candidate, reason, verdict, fitted_rows=cut, new_runs=new_runs)
-
-    def _brought_up_to_date(
-        self, candidate: PredictorVersion, rows: Sequence[Row], cut: int
-    ) -> PredictorVersion:
-        """Append to rebuilt trees what the newest runs tell: among all others they hardly count."""
-        newest = [row for row in rows[:cut] if row.number >= self._rebuilt_from][-increments.NEWEST_ROWS :]
-        if not newest:
-            return candidate
-        lesson = self._step_lesson(newest, self._numbers)
-        margin, most = self._schedule.append_margin, increments.MOST_REBUILT
-        return increments.grown(candidate, lesson, rows[cut:], margin, rival=candidate, most=most)
-
-    def _step_lesson(self, newest: Sequence[Row], fresh_from: int) -> Lesson:
-        older = self._rows.older(newest[0].number, increments.OLDER_ROWS)
-        return increments.balanced(older, newest, fresh_from)
 
     def _aged(self, candidate: PredictorVersion) -> PredictorVersion:
         """Return the candidate with how many runs it rests on."""
