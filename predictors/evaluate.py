@@ -28,7 +28,7 @@ from predictors.operator_model import FLOOR_US
 from predictors.profiler_price import profiler_price
 from predictors.rows import rows_of
 from predictors.run import PredictorKey, Run, RunQuery
-from predictors.schedule import APPENDED, DRIFT, Schedule
+from predictors.schedule import APPENDED, DRIFT, RESTART, Schedule
 from predictors.siblings import Siblings
 from predictors.software_changes import SoftwareChanges
 from predictors.version import ALL_RUNGS, PredictorVersion, Score
@@ -147,12 +147,25 @@ class TestThenTrain:
             self._refit(key, "history")
 
     def resume(self, runs: Sequence[Run]) -> None:
-        """After a restart: take recent runs into states and rows again, publishing nothing on the way."""
-        told, self._on_publish, self._on_notice = (self._on_publish, self._on_notice), None, None
+        """After a restart: take recent runs into states and rows again, noticing nothing on the way.
+
+        What was fitted again meanwhile is published at its end, the newest version of each key alone.
+        """
+        began = {version.key: version.digest for version in self.versions()}
+        fitted: dict[PredictorKey, dict[str, Any]] = {}
+
+        def note(version: PredictorVersion, _reason: str, metrics: dict[str, Any]) -> None:
+            fitted[version.key] = metrics
+
+        publish, self._on_publish = self._on_publish, note
+        notice, self._on_notice = self._on_notice, None
         self._resuming = True
         self._stream(runs)
-        self._on_publish, self._on_notice = told
         self._resuming = False
+        self._on_publish, self._on_notice = publish, notice
+        for key, metrics in fitted.items():
+            if publish is not None and self.version(key).digest != began.get(key):
+                publish(self.version(key), RESTART, metrics)
 
     def step(self, run: Run) -> Scored:
         """Predict a run by every rung, then queue it for learning; a run seen before is not learned twice."""

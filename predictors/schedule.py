@@ -6,6 +6,7 @@ ENOUGH = "enough new runs"
 DRIFT = "drift"
 APPENDED = "newest runs"
 FULL = "cap on appended trees"
+RESTART = "restart"
 
 
 @dataclass(frozen=True)

@@ -41,17 +41,22 @@ class Learning:
         self._tidied_at_hour = time.time_ns() // 1000 // HOUR_US
         with database.read() as connection:
             self._cursor = learning.cursor(connection, LEARNER)
-            serving = [versions.content(connection, n) for n in versions.active_ids(connection).values()]
+            stored = [versions.content(connection, n) for n in versions.active_ids(connection).values()]
             recent = self._reader.before(connection, self._cursor, RESUMED_RUNS)
+        serving = _readable(stored)
         self._engine = TestThenTrain(
-            versions=_readable(serving),
+            versions=serving,
             on_publish=lambda version, reason, metrics: self._published.append(
                 (Published(version, reason, metrics), self._run_at_us)
             ),
             on_notice=lambda notice: self._noticed.append((notice, self._run_at_us)),
         )
+        self._run_at_us = max((record.run.query.started_at_us for record in recent), default=0)
         self._engine.resume([record.run for record in recent])
-        self._published.clear()
+        served = {version.key for version in serving}
+        self._resumed = [item for item in self._published if item[0].version.key in served]
+        """What a restart fitted again: stored with the next news, so that restarts alone make no versions."""
+        self._published = [item for item in self._published if item[0].version.key not in served]
         self._quarantined: frozenset[str] | None = None
 
     def step(self) -> int:
@@ -61,6 +66,7 @@ class Learning:
             records = self._reader.after(connection, self._cursor, RUNS_A_STEP)
         if not records:
             return self._rest()
+        self._published, self._resumed = self._resumed + self._published, []
         cells: dict[rollups.CellKey, Cell] = defaultdict(Cell)
         for record in sorted(records, key=lambda item: item.run.query.started_at_us):
             scored = self._score(record)

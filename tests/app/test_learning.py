@@ -119,6 +119,25 @@ def test_a_restarted_learner_goes_on_where_it_was(client: TestClient, database: 
     assert {item["id"]: item["digest"] for item in before}.items() <= after.items()
 
 
+def test_a_restarted_learner_scores_stored_versions_only(client: TestClient, database: Database) -> None:
+    batches = phone.session(calm_runs=90, loaded_runs=90)
+    for part in (batches[:150], batches[150:]):
+        send(client, part)
+        learn_all(database)
+    report = client.get("/v1/reports/errors", params={"group_by": "predictor"}).json()
+    scored = {group["group"]["predictor"] for group in report["groups"] if group["level"] == "run"}
+    assert scored <= {item["digest"] for item in client.get("/v1/predictors").json()["items"]}
+    assert len(scored) > 2
+
+
+def test_a_restart_without_news_makes_no_version(client: TestClient, database: Database) -> None:
+    send(client, phone.session(calm_runs=90, loaded_runs=60))
+    learn_all(database)
+    before = client.get("/v1/predictors").json()["items"]
+    learn_all(database)
+    assert client.get("/v1/predictors").json()["items"] == before
+
+
 def test_a_new_driver_is_a_change_point_from_batch_to_version(client: TestClient, database: Database) -> None:
     batches = phone.session(calm_runs=90, loaded_runs=60)
     for number, batch in enumerate(batches):
