@@ -96,7 +96,7 @@ class Breaks:
         alone = np.abs([row.stretch - row.alone_log for row in judged])
         scale = float(np.clip(fresh.mean(), _LEAST_SCALE, _MOST_SCALE))
         likelier = np.exp(np.clip((fresh - alone) / scale, -_MOST_LOG, _MOST_LOG))
-        signs = evidence(np.stack([row.features for row in judged]))
+        signs = evidence(np.array([row.features for row in judged]))
         start = np.array(_DEFAULT)
 
         def loss(weights: Floats) -> tuple[float, Floats]:

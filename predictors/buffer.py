@@ -2,7 +2,7 @@
 
 import random
 from bisect import bisect
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log
@@ -88,13 +88,13 @@ class StratifiedBuffer:
 
     def older(self, number: int, count: int) -> list[Row]:
         """Return at most `count` rows numbered below `number`: an even share of strata, drawn at random."""
-        strata = {
-            stratum: [row for row in rows if row.number < number] for stratum, rows in self._strata.items()
-        }
+        strata: dict[Stratum, list[Row]] = defaultdict(list)
+        for stratum, rows in self._strata.items():
+            strata[stratum] += [row for row in rows if row.number < number]
         for stratum, row in self._newest:
             if row.number >= number:
                 break
-            strata.setdefault(stratum, []).append(row)
+            strata[stratum].append(row)
         drawn = random.Random(self._seed)
         chosen: list[Row] = []
         for left, rows in zip(range(len(strata), 0, -1), sorted(strata.values(), key=len), strict=True):

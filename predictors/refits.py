@@ -24,7 +24,7 @@ def lesson_of(rows: Sequence[Row], fresh_from: int) -> Lesson:
     if not rows:
         return Lesson(np.empty((0, len(NAMES))), np.empty(0), [], np.empty(0), np.empty(0), 0)
     return Lesson(
-        np.stack([row.features for row in rows]),
+        np.array([row.features for row in rows]),
         np.array([row.stretch for row in rows]),
         [row.group for row in rows],
         np.array([row.weight for row in rows]),
