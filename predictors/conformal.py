@@ -78,10 +78,10 @@ class Calibration:
     """How standardised misses (miss / predicted spread) of one key scattered, predicted before they happened.
 
     `quantiles` (at `LEVELS`) are empty before anything was seen; few scores lean on some that are assumed, so
-    that they claim no more than they tell. Some signs (`predictors.alarms`) announce
-    larger misses than the predicted spread tells: `alarm` is by how much, `sign_weights` what each adds to
-    its log. `count` is how many misses were seen. `reach_log` is how far (log) from its point an interval may
-    end at all: somewhat farther than any miss that was seen, whatever is announced.
+    that they claim no more than they tell. Some signs (`predictors.alarms`) announce larger misses than the
+    predicted spread tells: `alarm` is by how much, `sign_weights` what each adds to its log. `count` is how
+    many misses were seen. `reach_log` is how far (log) from its point an interval may end at all: somewhat
+    farther than any miss that was seen, whatever is announced.
     """
 
     quantiles: tuple[float, ...] = ()

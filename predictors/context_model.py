@@ -205,7 +205,7 @@ class ContextModel:
             data["default_spread"],
             tuple(data["standard"]),
             data["smear"],
-            data.get("appended", 0),  # Earlier releases appended none, and did not say so.
+            data["appended"],
         )
 
 

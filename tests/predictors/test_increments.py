@@ -1,6 +1,5 @@
 """Trees are appended where the newest runs tell more than the trees in service, and only there."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -174,14 +173,6 @@ def test_a_version_with_appended_trees_survives_its_bytes_exactly() -> None:
     assert copy.runtime.appended == MOST_APPENDED
     features = keyed.row(after).features
     assert copy.runtime.predict(features) == keyed.version.runtime.predict(features)
-
-
-def test_versions_stored_before_trees_were_appended_are_read() -> None:
-    version = Keyed().version
-    content = json.loads(version.to_bytes())
-    for model in ("runtime", "stateless", "context_frozen"):
-        del content[model]["appended"]
-    assert PredictorVersion.from_bytes(json.dumps(content).encode()).digest == version.digest
 
 
 def test_the_same_runs_append_the_same_trees() -> None:
